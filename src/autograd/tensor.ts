@@ -1,0 +1,137 @@
+import { bytesPerElement, dtypeOf, typedArray, type DType, type TypedArray, type TypedArrayOf } from "../core/dtype.ts";
+import { ShapeError, SightlineError } from "../core/errors.ts";
+import { checkShape, sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
+import type { Device } from "../device/device.ts";
+import type { Storage } from "../device/storage.ts";
+import type { TensorSpec } from "../kernels/kernel.ts";
+import { backward } from "./tape.ts";
+import type { TapeNode } from "./tape.ts";
+
+/** Values on the host with their shape: what goes into a recorded step and what checkpoints hold. */
+export interface HostTensor {
+  readonly shape: Shape;
+  readonly data: TypedArray;
+}
+
+/**
+ * A dense, row-major array on a device.
+ *
+ * Ops don't run at once: they are collected and submitted together when a value is read or a step ends. A tensor made
+ * inside a recording or a `using scope = device.scope()` belongs to it; any other lives until {@link dispose}.
+ */
+export class Tensor implements TensorSpec {
+  readonly device: Device;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  /** The memory; views share it, and an optimiser may move a parameter's. */
+  storage: Storage;
+  /** Whether {@link backward} of what is computed from this tensor shall reach it. */
+  requiresGrad: boolean;
+  /** The gradient after a backward pass, for leaves that require it. */
+  grad: Tensor | null = null;
+  /** The op that made this tensor, where a gradient flows through it. */
+  node: TapeNode | null = null;
+
+  constructor(device: Device, shape: Shape, dtype: DType, storage: Storage, requiresGrad = false) {
+    this.device = device;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.storage = storage;
+    this.requiresGrad = requiresGrad;
+  }
+
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** All values, row-major. Waits for everything they depend on. */
+  async read(): Promise<TypedArray> {
+    return typedArray(this.dtype, await this.device.read(this.storage));
+  }
+
+  /** The value of a tensor with one element. @throws ShapeError for more. */
+  async item(): Promise<number> {
+    if (this.size !== 1) throw new ShapeError(`item: the tensor must have one element; got shape ${showShape(this.shape)}`);
+    return (await this.read())[0];
+  }
+
+  /**
+   * Replaces all values.
+   * @throws ShapeError if type or number of the values don't fit.
+   */
+  write(data: TypedArray): void {
+    if (dtypeOf(data) !== this.dtype || data.length !== this.size) {
+      throw new ShapeError(`write: needs ${this.size} ${this.dtype} values for shape ${showShape(this.shape)}; got ${data.length} of ${dtypeOf(data)}`);
+    }
+    this.device.write(this.storage, data);
+  }
+
+  /** The same values, cut off from the tape. */
+  detach(): Tensor {
+    return new Tensor(this.device, this.shape, this.dtype, this.storage);
+  }
+
+  /** The same memory under another shape, cut off from the tape; the op `reshape` is the differentiable one. */
+  view(shape: Shape): Tensor {
+    if (sizeOf(shape) !== this.size) throw new ShapeError(`view: sizes must agree; got ${showShape(this.shape)} to ${showShape(shape)}`);
+    return new Tensor(this.device, shape, this.dtype, this.storage);
+  }
+
+  /**
+   * Computes the gradients of this tensor for every leaf it was computed from, and adds them to their `grad`.
+   * @param gradient The gradient of this tensor; 1 where it is a scalar.
+   * @throws ShapeError if the tensor is no scalar and no gradient is given.
+   */
+  backward(gradient?: Tensor): void {
+    if (gradient === undefined && this.size !== 1) {
+      throw new ShapeError(`backward: the tensor must be a scalar unless its gradient is given; got shape ${showShape(this.shape)}`, "call sum() or mean() first, or pass the gradient");
+    }
+    if (gradient !== undefined && !sameShape(gradient.shape, this.shape)) {
+      throw new ShapeError(`backward: the gradient must have shape ${showShape(this.shape)}; got ${showShape(gradient.shape)}`);
+    }
+    backward(this, gradient ?? full(this.device, this.shape, 1));
+  }
+
+  /** Takes the tensor out of all open scopes, so that it lives until {@link dispose}. */
+  keep(): this {
+    this.device.keep(this.storage);
+    return this;
+  }
+
+  /** Gives the memory back. Views share it. */
+  dispose(): void {
+    this.device.release(this.storage);
+  }
+}
+
+/**
+ * A tensor with the given values.
+ * @throws ShapeError if the number of values is not that of the shape.
+ */
+export function tensor(device: Device, data: TypedArray, shape: Shape): Tensor {
+  checkShape(shape, "tensor");
+  if (data.length !== sizeOf(shape)) throw new ShapeError(`tensor: shape ${showShape(shape)} needs ${sizeOf(shape)} values; got ${data.length}`);
+  return new Tensor(device, shape, dtypeOf(data), device.sink.allocateConstant(data, "constant"));
+}
+
+/** A tensor of one repeated value. */
+export function full<D extends DType = "f32">(device: Device, shape: Shape, value: number, dtype: D = "f32" as D): Tensor {
+  const data: TypedArrayOf<D> = typedArray(dtype, sizeOf(shape));
+  return tensor(device, data.fill(value), shape);
+}
+
+export function zeros(device: Device, shape: Shape, dtype: DType = "f32"): Tensor {
+  return full(device, shape, 0, dtype);
+}
+
+/** A result of an op: memory from the recording or scope that is open, undefined contents. */
+export function allocateTensor(device: Device, { shape, dtype }: TensorSpec, label: string): Tensor {
+  return new Tensor(device, shape, dtype, device.sink.allocate(sizeOf(shape) * bytesPerElement(dtype), label));
+}
+
+/** The one device of all tensors. @throws SightlineError if they live on several. */
+export function deviceOf(tensors: readonly Tensor[], what: string): Device {
+  const { device } = tensors[0];
+  if (tensors.some((other) => other.device !== device)) throw new SightlineError(`${what}: all tensors must live on one device`);
+  return device;
+}

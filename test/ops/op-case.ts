@@ -1,0 +1,82 @@
+import type { Tensor } from "../../src/autograd/tensor.ts";
+import type { DType } from "../../src/core/dtype.ts";
+import { sizeOf, type Shape } from "../../src/core/shape.ts";
+import { Generator } from "../../src/core/rng.ts";
+
+/** A tensor in float64, for references. */
+export interface Reference {
+  readonly shape: Shape;
+  readonly data: Float64Array;
+}
+
+/** An input of a sample: random values in [low, high), or the given ones. */
+export interface Input {
+  readonly shape: Shape;
+  readonly dtype?: DType;
+  readonly low?: number;
+  readonly high?: number;
+  readonly values?: readonly number[];
+}
+
+/** Inputs and attributes on which an op is tried. */
+export interface Sample<Attrs> {
+  readonly name: string;
+  readonly inputs: readonly Input[];
+  readonly attrs: Attrs;
+}
+
+/** Inputs that an op must refuse, and what its message must say. */
+export interface Refusal<Attrs> extends Sample<Attrs> {
+  readonly message: RegExp;
+}
+
+/**
+ * All that the harness needs to know of an op. From it come: output shapes, a compile test of every WGSL variant,
+ * parity with the float64 reference, sentinels behind every buffer, gradients, refusals and bench entries.
+ */
+export interface OpCase<Attrs> {
+  readonly name: string;
+  /** The public op. */
+  apply(inputs: readonly Tensor[], attrs: Attrs): readonly Tensor[];
+  /** The same in float64 by plain loops that share nothing with the kernel. */
+  reference(inputs: readonly Reference[], attrs: Attrs): readonly Reference[];
+  /** Relative errors ‖out − ref‖ / ‖ref‖ that are allowed, and why they are as large as they are. */
+  readonly tolerance: { readonly forward: number; readonly gradient: number; readonly reason: string };
+  readonly samples: readonly Sample<Attrs>[];
+  /** Indices of the inputs that have gradients; default all f32 ones. */
+  readonly differentiable?: readonly number[];
+  /** Outputs that are compared but have no gradient (indices, statistics). */
+  readonly constantOutputs?: readonly number[];
+  readonly refused?: readonly Refusal<Attrs>[];
+  /** Shapes that the models use, for `npm run bench`. */
+  readonly bench?: readonly Sample<Attrs>[];
+}
+
+/** The values of a sample's input; the same at every run. */
+export function valuesOf(input: Input, seed: number): Float64Array {
+  if (input.values !== undefined) return Float64Array.from(input.values);
+  const generator = new Generator(seed, 77);
+  const { low = -1, high = 1, dtype = "f32" } = input;
+  return Float64Array.from({ length: sizeOf(input.shape) }, () => {
+    const value = low + (high - low) * generator.uniform();
+    return dtype === "f32" ? Math.fround(value) : Math.floor(value);
+  });
+}
+
+/** A float64 reference output, filled by `fill(index along each axis)`. */
+export function referenceOf(shape: Shape, fill: (index: readonly number[]) => number): Reference {
+  const data = new Float64Array(sizeOf(shape));
+  const index = shape.map(() => 0);
+  for (let i = 0; i < data.length; i++) {
+    data[i] = fill(index);
+    for (let axis = shape.length - 1; axis >= 0 && ++index[axis] === shape[axis]; axis--) index[axis] = 0;
+  }
+  return { shape, data };
+}
+
+/** The element at an index. */
+export function at(tensor: Reference, ...index: readonly number[]): number {
+  let flat = 0;
+  tensor.shape.forEach((n, axis) => (flat = flat * n + index[axis]));
+  return tensor.data[flat];
+}
