@@ -1,0 +1,186 @@
+/** Safetensors files on disk (Node only): read one tensor at a time, written so that a crash never costs the previous file. */
+
+import { randomBytes } from "node:crypto";
+import { open, readdir, rename, rm } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { CheckpointError, InputError } from "../core/errors.ts";
+import { openSafetensorsSource, writeSafetensors } from "./safetensors.ts";
+import type { HostTensor } from "../core/host-tensor.ts";
+import type { ByteSource, SafetensorsFile, SafetensorsReader } from "./safetensors.ts";
+
+const READ_BYTES = 1 << 28; // one read call moves at most 2 GiB - 1
+const FOLDER_SYNC_REFUSALS = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EPERM"]); // by some platforms and network mounts
+
+/** An open file; `close` it when the last tensor is read. */
+export interface SafetensorsHandle extends SafetensorsReader {
+  close(): Promise<void>;
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
+/** One line for a failed system call: what was to be done with which path, why it failed, and the remedy. */
+function fileError(action: "read" | "write", path: string, cause: unknown): InputError {
+  const refuse = (why: string, hint: string): InputError => new InputError(`cannot ${action} ${path}: ${why}`, hint, { cause });
+  const code = codeOf(cause);
+  switch (code) {
+    case "ENOENT":
+      return action === "read"
+        ? refuse("there is no such file", "check the path")
+        : refuse(`the folder ${dirname(path)} does not exist`, "create the folder, or choose another path");
+    case "ENOTDIR":
+      return refuse("a part of the path is a file, not a folder", "check the path");
+    case "EISDIR":
+      return refuse("it is a folder", "give the path of a file");
+    case "EACCES":
+    case "EPERM":
+      return refuse("permission denied", "change the permissions, or choose another path");
+    case "EROFS":
+      return refuse("the file system is read-only", "choose another path");
+    case "ENOSPC":
+    case "EDQUOT":
+      return refuse("the disk or the quota is full", "free some space or choose another path; a file that was there before is unchanged");
+    case "EFBIG":
+      return refuse("the file grew past what the disk or the process allows", "choose another disk, or raise ulimit -f");
+    case "ENAMETOOLONG":
+      return refuse("the name is too long", "choose a shorter name");
+    default:
+      return refuse(`the system answered ${code}`, "check the path and the disk");
+  }
+}
+
+/** The operation's result; its failure as one clear line. */
+async function attempt<T>(action: "read" | "write", path: string, operation: Promise<T>): Promise<T> {
+  try {
+    return await operation;
+  } catch (cause) {
+    throw fileError(action, path, cause);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) !== "ESRCH";
+  }
+}
+
+/** Removes what a killed process of this machine left of an unfinished write of the same file. */
+async function removeAbandoned(folder: string, prefix: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []); // a folder that cannot be listed may still take the file
+  for (const name of names) {
+    const pid = name.startsWith(prefix) ? /^(\d+)-[0-9a-f]+\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(folder, name), { force: true }).catch(() => undefined);
+  }
+}
+
+/** Makes a rename survive a power cut, where the platform can. */
+async function syncFolder(folder: string, path: string): Promise<void> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(folder, "r");
+    await handle.sync();
+  } catch (cause) {
+    if (!FOLDER_SYNC_REFUSALS.has(codeOf(cause))) throw fileError("write", path, cause);
+  } finally {
+    await handle?.close();
+  }
+}
+
+/**
+ * Writes a file so that at every moment `path` holds either the whole old content or the whole new content.
+ *
+ * The chunks go to a hidden temporary file in the same folder, which is flushed to the disk and then renamed. It is removed
+ * if anything fails, and by the next write of the same file if the process was killed.
+ * @throws InputError if the folder is missing, or the disk is full, or permission is lacking; whatever `chunks` throws.
+ */
+export async function writeFileAtomically(path: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
+  const folder = dirname(path);
+  const prefix = `.${basename(path)}.${hostname()}-`;
+  const temporary = join(folder, `${prefix}${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
+  await removeAbandoned(folder, prefix);
+  const handle = await attempt("write", path, open(temporary, "wx"));
+  try {
+    for await (const chunk of chunks) await attempt("write", path, handle.writeFile(chunk));
+    await attempt("write", path, handle.sync());
+    await attempt("write", path, handle.close());
+    await attempt("write", path, rename(temporary, path));
+  } catch (error) {
+    // The first error is the one to report, and a second close does nothing.
+    await handle.close().catch(() => undefined);
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  }
+  await syncFolder(folder, path);
+}
+
+function fileSource(handle: FileHandle, size: number, path: string): ByteSource {
+  const read = async (begin: number, end: number): Promise<Uint8Array> => {
+    const bytes = new Uint8Array(end - begin);
+    for (let filled = 0; filled < bytes.length; ) {
+      const length = Math.min(READ_BYTES, bytes.length - filled);
+      const { bytesRead } = await attempt("read", path, handle.read(bytes, filled, length, begin + filled));
+      if (bytesRead === 0) {
+        const hint = "another program has changed it; try again";
+        throw new CheckpointError(`${path}: must keep its ${size} bytes while it is read; got only ${begin + filled}`, hint);
+      }
+      filled += bytesRead;
+    }
+    return bytes;
+  };
+  return { size, read };
+}
+
+/**
+ * Opens a file and reads its header; tensors are read from the disk one by one.
+ *
+ * @throws InputError if the file cannot be read.
+ * @throws CheckpointError if it breaks a rule of the format.
+ */
+export async function openSafetensors(path: string): Promise<SafetensorsHandle> {
+  const handle = await attempt("read", path, open(path, "r"));
+  try {
+    const stats = await attempt("read", path, handle.stat());
+    if (stats.isDirectory()) throw new InputError(`cannot read ${path}: it is a folder`, "give the path of a file");
+    const reader = await openSafetensorsSource(fileSource(handle, stats.size, path), path);
+    return { ...reader, close: () => handle.close() };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
+ * Reads a whole file. Beside the result, at most one tensor's stored bytes are in memory.
+ *
+ * @throws InputError if the file cannot be read.
+ * @throws CheckpointError if it breaks a rule of the format or a tensor cannot be held on the host.
+ */
+export async function loadSafetensors(path: string): Promise<SafetensorsFile> {
+  const file = await openSafetensors(path);
+  try {
+    const tensors = new Map<string, HostTensor>();
+    for (const name of file.tensors.keys()) tensors.set(name, await file.read(name));
+    return { tensors, metadata: file.metadata };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Writes tensors and metadata with {@link writeFileAtomically}, without a copy of the data.
+ *
+ * @throws InputError if the file cannot be written.
+ * @throws CheckpointError if the tensors do not make a valid file; nothing is written then.
+ */
+export async function saveSafetensors(
+  path: string,
+  tensors: Iterable<readonly [string, HostTensor]>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await writeFileAtomically(path, writeSafetensors(tensors, metadata));
+}

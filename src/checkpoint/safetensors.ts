@@ -1,0 +1,364 @@
+/**
+ * Safetensors files: an eight-byte little-endian length N, N bytes of JSON that name every tensor, then the raw data.
+ *
+ * Everything here works in Node and in browsers. A file is read from memory ({@link readSafetensors}) or, one tensor at a
+ * time, from any source of byte ranges ({@link openSafetensorsSource}): a file on disk, a Blob, HTTP Range.
+ * Source: https://huggingface.co/docs/safetensors, with the checks of its Rust implementation.
+ */
+
+import { bytesPerElement, dtypeOf, typedArray } from "../core/dtype.ts";
+import type { DType, TypedArray } from "../core/dtype.ts";
+import { CheckpointError } from "../core/errors.ts";
+import type { HostTensor } from "../core/host-tensor.ts";
+
+const LENGTH_BYTES = 8;
+const MAX_HEADER_BYTES = 100_000_000; // the format's limit: a damaged length must not make a reader allocate gigabytes
+const HEADER_ALIGNMENT = 8; // tensor data then starts where any typed array may view it
+const METADATA_KEY = "__metadata__";
+const MAX_SHOWN = 100; // characters of a wrong value in an error message
+const DAMAGED = "the file is damaged or is not safetensors; download it or write it again";
+const VIEWS: Record<DType, new (buffer: ArrayBufferLike, byteOffset: number, length: number) => TypedArray> = {
+  f32: Float32Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+};
+const F16_SCALES = Float64Array.from({ length: 31 }, (_, exponent) => 2 ** (exponent - 25));
+const bf16Bits = new Uint32Array(1);
+const bf16Value = new Float32Array(bf16Bits.buffer);
+
+interface StoredFormat {
+  /** Bytes of one stored element. */
+  readonly bytes: number;
+  /** What the element becomes on the host. */
+  readonly dtype: DType;
+  readonly read: (view: DataView, at: number) => number;
+}
+
+const FORMATS = {
+  F64: { bytes: 8, dtype: "f32", read: (view, at) => view.getFloat64(at, true) },
+  F32: { bytes: 4, dtype: "f32", read: (view, at) => view.getFloat32(at, true) },
+  F16: { bytes: 2, dtype: "f32", read: (view, at) => fromF16(view.getUint16(at, true)) },
+  BF16: { bytes: 2, dtype: "f32", read: (view, at) => fromBF16(view.getUint16(at, true)) },
+  I64: { bytes: 8, dtype: "i32", read: (view, at) => view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true) },
+  I32: { bytes: 4, dtype: "i32", read: (view, at) => view.getInt32(at, true) },
+  I16: { bytes: 2, dtype: "i32", read: (view, at) => view.getInt16(at, true) },
+  I8: { bytes: 1, dtype: "i32", read: (view, at) => view.getInt8(at) },
+  U32: { bytes: 4, dtype: "u32", read: (view, at) => view.getUint32(at, true) },
+  U16: { bytes: 2, dtype: "i32", read: (view, at) => view.getUint16(at, true) },
+  U8: { bytes: 1, dtype: "i32", read: (view, at) => view.getUint8(at) },
+  BOOL: { bytes: 1, dtype: "i32", read: (view, at) => (view.getUint8(at) === 0 ? 0 : 1) },
+} as const satisfies Record<string, StoredFormat>;
+
+/** Element types that a file may hold and this library can load. */
+export type StoredDType = keyof typeof FORMATS;
+
+/** Where a tensor lies in a file: bytes [begin, end), counted from the start of the file. */
+export interface TensorEntry {
+  readonly dtype: StoredDType;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** What the header says. `tensors` is in the order of the data. */
+export interface SafetensorsHeader {
+  readonly tensors: Map<string, TensorEntry>;
+  readonly metadata: Record<string, string>;
+}
+
+/** A whole file in memory. */
+export interface SafetensorsFile {
+  readonly tensors: Map<string, HostTensor>;
+  readonly metadata: Record<string, string>;
+}
+
+/** Anything that can hand out byte ranges: a file, a Blob, an HTTP server. */
+export interface ByteSource {
+  /** Length of the whole in bytes. */
+  readonly size: number;
+  /** Exactly the bytes [begin, end), in an array that the reader may keep. */
+  read(begin: number, end: number): Promise<Uint8Array>;
+}
+
+/** A checked header over a source, from which single tensors are read. */
+export interface SafetensorsReader extends SafetensorsHeader {
+  /**
+   * Reads and converts one tensor.
+   * @throws CheckpointError if there is no such tensor, or an integer in it does not fit into 32 bits.
+   */
+  read(name: string): Promise<HostTensor>;
+}
+
+function fromF16(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 0x3ff;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * F16_SCALES[exponent]);
+}
+
+function fromBF16(bits: number): number {
+  bf16Bits[0] = bits << 16;
+  return bf16Value[0];
+}
+
+/** Whether a value parsed from JSON is an object, not a list or null. */
+export function isJsonObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Whether a value parsed from JSON is 0, 1, 2 … and exact. */
+export function isWholeNumber(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** The first key that an object of this valid JSON text holds twice; `JSON.parse` silently keeps the last. */
+function findDuplicateKey(json: string): string | undefined {
+  const keysOfOpenObjects: Set<string>[] = [];
+  const colon = /[ \t\r\n]*:/y;
+  for (let at = 0; at < json.length; at++) {
+    if (json[at] === "{") keysOfOpenObjects.push(new Set());
+    else if (json[at] === "}") keysOfOpenObjects.pop();
+    else if (json[at] === '"') {
+      const start = at;
+      for (at++; json[at] !== '"'; at++) if (json[at] === "\\") at++;
+      colon.lastIndex = at + 1;
+      if (!colon.test(json)) continue;
+      const key = JSON.parse(json.slice(start, at + 1)) as string; // "a" and "\u0061" are the same key
+      const keys = keysOfOpenObjects[keysOfOpenObjects.length - 1];
+      if (keys.has(key)) return key;
+      keys.add(key);
+    }
+  }
+  return undefined;
+}
+
+/** The header's bytes as an object without duplicate keys. */
+function parseJson(json: Uint8Array, file: string): Record<string, unknown> {
+  if (json[0] !== 0x7b) {
+    const got = json.length === 0 ? "an empty header" : `byte 0x${json[0].toString(16).padStart(2, "0")}`;
+    throw new CheckpointError(`${file}: the header must begin with "{"; got ${got}`, DAMAGED);
+  }
+  let text: string;
+  let header: unknown;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(json);
+    header = JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.replace(/\s+/g, " ") : String(cause);
+    throw new CheckpointError(`${file}: the header must be JSON in UTF-8; got: ${reason}`, DAMAGED, { cause });
+  }
+  const duplicate = findDuplicateKey(text);
+  if (duplicate !== undefined) {
+    throw new CheckpointError(`${file}: every key of the header must be unique; got ${JSON.stringify(duplicate)} twice`, DAMAGED);
+  }
+  return header as Record<string, unknown>; // text that begins with "{" and is JSON is an object
+}
+
+function parseMetadata(value: unknown, file: string): Record<string, string> {
+  if (value === undefined) return {};
+  if (!isJsonObject(value)) {
+    throw new CheckpointError(`${file}: ${METADATA_KEY} must map strings to strings; got ${JSON.stringify(value)}`, DAMAGED);
+  }
+  for (const [key, entry] of Object.entries(value)) {
+    if (typeof entry === "string") continue;
+    const got = `${JSON.stringify(entry)} for ${JSON.stringify(key)}`;
+    throw new CheckpointError(`${file}: ${METADATA_KEY} must map strings to strings; got ${got}`, DAMAGED);
+  }
+  return value as Record<string, string>;
+}
+
+/** One tensor's entry, its own numbers checked; offsets become absolute. */
+function parseEntry(name: string, value: unknown, dataStart: number, file: string): TensorEntry {
+  const refuse = (expected: string, got: unknown, hint = DAMAGED): never => {
+    const shown = typeof got === "string" ? got : JSON.stringify(got);
+    throw new CheckpointError(`${file}: tensor ${JSON.stringify(name)}: ${expected}; got ${shown.slice(0, MAX_SHOWN)}`, hint);
+  };
+  if (!isJsonObject(value)) return refuse("must be an object of dtype, shape and data_offsets", value);
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (typeof dtype !== "string") return refuse("dtype must be a string", dtype ?? "none");
+  if (!Object.hasOwn(FORMATS, dtype)) {
+    return refuse(`dtype must be one of ${Object.keys(FORMATS).join(", ")}`, dtype, "convert the tensor to F32 or F16 and save again");
+  }
+  if (!Array.isArray(shape) || !shape.every(isWholeNumber)) return refuse("shape must be a list of whole numbers", shape ?? "none");
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isWholeNumber) || offsets[0] > offsets[1]) {
+    return refuse("data_offsets must be two whole numbers [begin, end] with begin <= end", offsets ?? "none");
+  }
+  let bytes: number = FORMATS[dtype as StoredDType].bytes;
+  for (const size of shape) {
+    bytes *= size;
+    if (!isWholeNumber(bytes)) return refuse("the size in bytes must stay below 2^53", `shape ${JSON.stringify(shape)}`);
+  }
+  if (offsets[1] - offsets[0] !== bytes) {
+    const got = `${offsets[1] - offsets[0]}, data_offsets ${JSON.stringify(offsets)}`;
+    return refuse(`${dtype} ${JSON.stringify(shape)} takes ${bytes} bytes`, got);
+  }
+  return { dtype: dtype as StoredDType, shape, begin: dataStart + offsets[0], end: dataStart + offsets[1] };
+}
+
+/**
+ * Length of the JSON header in bytes.
+ *
+ * @param first The first eight bytes of the file, or more.
+ * @param fileBytes Length of the whole file.
+ * @param file Name for error messages.
+ * @throws CheckpointError if the file is shorter than eight bytes, or the length is above 100 MB or leads out of the file.
+ */
+export function headerLength(first: Uint8Array, fileBytes: number, file: string): number {
+  if (first.length < LENGTH_BYTES || fileBytes < LENGTH_BYTES) {
+    throw new CheckpointError(`${file}: must be at least ${LENGTH_BYTES} bytes long; got ${Math.min(first.length, fileBytes)}`, DAMAGED);
+  }
+  const length = new DataView(first.buffer, first.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
+  if (length > MAX_HEADER_BYTES) {
+    throw new CheckpointError(`${file}: the header must be at most ${MAX_HEADER_BYTES} bytes long; got ${length}`, DAMAGED);
+  }
+  if (LENGTH_BYTES + Number(length) > fileBytes) {
+    const room = fileBytes - LENGTH_BYTES;
+    throw new CheckpointError(`${file}: the header must end inside the file, within ${room} bytes; got a length of ${length}`, DAMAGED);
+  }
+  return Number(length);
+}
+
+/**
+ * Reads and checks a header: names, dtypes, shapes, and data that fills the rest of the file without holes or overlaps.
+ *
+ * The entries may stand in any order in the JSON, as in the reference implementation; the result is in data order.
+ * @param json The header alone, {@link headerLength} bytes from the ninth byte on.
+ * @param fileBytes Length of the whole file.
+ * @param file Name for error messages.
+ * @throws CheckpointError if a rule of the format is broken or a dtype cannot be loaded.
+ */
+export function parseHeader(json: Uint8Array, fileBytes: number, file: string): SafetensorsHeader {
+  const dataStart = LENGTH_BYTES + json.length;
+  const { [METADATA_KEY]: metadata, ...named } = parseJson(json, file);
+  const entries = Object.entries(named).map(([name, value]) => [name, parseEntry(name, value, dataStart, file)] as const);
+  entries.sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  let expected = dataStart;
+  for (const [name, { begin, end }] of entries) {
+    if (begin !== expected) {
+      const what = begin > expected ? "a hole" : "an overlap";
+      const rule = `must begin at byte ${expected - dataStart} of the data, where the tensor before it ends`;
+      throw new CheckpointError(`${file}: tensor ${JSON.stringify(name)}: ${rule}; got ${begin - dataStart}, ${what}`, DAMAGED);
+    }
+    expected = end;
+  }
+  if (expected > fileBytes) {
+    const hint = "the file is cut short; download it or write it again";
+    throw new CheckpointError(`${file}: the header describes a file of ${expected} bytes; got ${fileBytes}`, hint);
+  }
+  if (expected < fileBytes) {
+    const surplus = `${fileBytes}, ${fileBytes - expected} more than the tensors fill`;
+    throw new CheckpointError(`${file}: the header describes a file of ${expected} bytes; got ${surplus}`, DAMAGED);
+  }
+  return { tensors: new Map(entries), metadata: parseMetadata(metadata, file) };
+}
+
+/**
+ * Turns a tensor's stored bytes into a typed array: floats to f32, integers and booleans to i32, U32 to u32.
+ *
+ * F32, I32 and U32 become a view of `bytes` where they lie on a four-byte boundary; all else is copied. F64 is rounded to
+ * f32 (values beyond its range to infinity). A BOOL is 1 for every byte but 0.
+ * @param bytes Exactly the tensor's bytes.
+ * @param label File and tensor, for error messages.
+ * @throws CheckpointError if an integer does not fit into i32.
+ */
+export function decodeTensor(bytes: Uint8Array, entry: Pick<TensorEntry, "dtype" | "shape">, label: string): HostTensor {
+  const { bytes: size, dtype, read }: StoredFormat = FORMATS[entry.dtype];
+  const length = bytes.length / size;
+  if (entry.dtype === dtype.toUpperCase()) {
+    const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
+    return { dtype, shape: entry.shape, data: new VIEWS[dtype](aligned.buffer, aligned.byteOffset, length) };
+  }
+  const data = typedArray(dtype, length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let i = 0; i < length; i++) {
+    const value = read(view, i * size);
+    data[i] = value;
+    if (dtype === "i32" && data[i] !== value) {
+      const hint = "this library holds integers in 32 bits; store smaller numbers, or floats";
+      throw new CheckpointError(`${label}: every ${entry.dtype} must fit into 32 bits; got ${value} at element ${i}`, hint);
+    }
+  }
+  return { dtype, shape: entry.shape, data };
+}
+
+/**
+ * Reads a whole file that is in memory.
+ *
+ * Tensors that need no conversion and are aligned are views of `bytes`, not copies.
+ * @param name File name for error messages.
+ * @throws CheckpointError if a rule of the format is broken or a tensor cannot be held on the host.
+ */
+export function readSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
+  const length = headerLength(bytes, bytes.length, name);
+  const header = parseHeader(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length), bytes.length, name);
+  const tensors = new Map<string, HostTensor>();
+  for (const [key, entry] of header.tensors) {
+    tensors.set(key, decodeTensor(bytes.subarray(entry.begin, entry.end), entry, `${name}: tensor ${JSON.stringify(key)}`));
+  }
+  return { tensors, metadata: header.metadata };
+}
+
+/**
+ * Opens a file of which only the header is read at once, and each tensor when it is asked for.
+ *
+ * @param name File name for error messages.
+ * @throws CheckpointError if a rule of the format is broken.
+ */
+export async function openSafetensorsSource(source: ByteSource, name: string): Promise<SafetensorsReader> {
+  const length = headerLength(await source.read(0, Math.min(LENGTH_BYTES, source.size)), source.size, name);
+  const { tensors, metadata } = parseHeader(await source.read(LENGTH_BYTES, LENGTH_BYTES + length), source.size, name);
+  const read = async (key: string): Promise<HostTensor> => {
+    const entry = tensors.get(key);
+    if (entry === undefined) {
+      const hint = `the file's ${tensors.size} tensors are listed by the reader's tensors`;
+      throw new CheckpointError(`${name}: must hold the tensor ${JSON.stringify(key)}; got none of that name`, hint);
+    }
+    return decodeTensor(await source.read(entry.begin, entry.end), entry, `${name}: tensor ${JSON.stringify(key)}`);
+  };
+  return { tensors, metadata, read };
+}
+
+/**
+ * The bytes of a safetensors file, as chunks to be written one after another: the header, then each tensor.
+ *
+ * The tensors' chunks are views of their data, so nothing is copied; write them before the data changes.
+ * The order of `tensors` is kept. In a browser, `new Blob(chunks)` is the file.
+ * @throws CheckpointError if a name is taken twice or reserved, data does not fit its shape or dtype, or the header is above 100 MB.
+ */
+export function writeSafetensors(
+  tensors: Iterable<readonly [string, HostTensor]>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array[] {
+  const fields = new Map<string, unknown>();
+  if (Object.keys(metadata).length > 0) fields.set(METADATA_KEY, parseMetadata(metadata, "writeSafetensors"));
+  const chunks: Uint8Array[] = [];
+  let begin = 0;
+  for (const [name, { dtype, shape, data }] of tensors) {
+    const label = `writeSafetensors: tensor ${JSON.stringify(name)}`;
+    if (name === METADATA_KEY) throw new CheckpointError(`${label}: this name is reserved by the format`, "rename the tensor");
+    if (fields.has(name)) throw new CheckpointError(`${label}: every name must be unique; got it twice`, "rename one of the tensors");
+    if (dtypeOf(data) !== dtype) {
+      throw new CheckpointError(`${label}: data must hold ${dtype}; got ${dtypeOf(data)}`, "pass the dtype of the typed array");
+    }
+    const length = shape.reduce((product, size) => product * size, 1);
+    if (!shape.every(isWholeNumber) || data.length !== length) {
+      const rule = `shape [${shape.join(", ")}] must have whole sizes and as many elements as data`;
+      throw new CheckpointError(`${label}: ${rule}; got ${data.length} elements`, "pass the tensor's own shape");
+    }
+    const end = begin + length * bytesPerElement(dtype);
+    fields.set(name, { dtype: dtype.toUpperCase(), shape, data_offsets: [begin, end] });
+    chunks.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    begin = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(fields)));
+  const length = Math.ceil(json.length / HEADER_ALIGNMENT) * HEADER_ALIGNMENT;
+  if (length > MAX_HEADER_BYTES) {
+    const rule = `the header must be at most ${MAX_HEADER_BYTES} bytes long`;
+    throw new CheckpointError(`writeSafetensors: ${rule}; got ${length}`, "store less metadata");
+  }
+  const header = new Uint8Array(LENGTH_BYTES + length).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
+  header.set(json, LENGTH_BYTES);
+  return [header, ...chunks];
+}

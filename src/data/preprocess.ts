@@ -1,0 +1,120 @@
+import { InputError } from "../core/errors.ts";
+import type { Image } from "./image.ts";
+import { resize } from "./resize.ts";
+import type { Filter } from "./resize.ts";
+
+type PerChannel = readonly [red: number, green: number, blue: number];
+
+/** How a picture becomes the input of a vision model: a plain JSON object, kept inside checkpoints. */
+export interface Preprocessing {
+  /** Width and height of the result, pixels. */
+  readonly size: number;
+  /** `squash` to size × size, or scale the short side to `shortSide` and `crop` the centre. */
+  readonly resize: "squash" | "crop";
+  /** Length of the short side before a crop, pixels; at least `size`, which is also the default. */
+  readonly shortSide?: number;
+  readonly filter: Filter;
+  /** Of R, G, B, on the scale 0 to 1. */
+  readonly mean: PerChannel;
+  readonly std: PerChannel;
+}
+
+const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
+const HALF = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const;
+
+/** Squashed to `size` × `size` without a crop, bilinear, scaled to −1 … 1. */
+export function squash(size: number): Preprocessing {
+  return { size, resize: "squash", filter: "bilinear", ...HALF };
+}
+
+/** The constants that published weights were trained with. */
+export const PREPROCESSING = {
+  /** torchvision's ResNet-50, IMAGENET1K_V1. */
+  imagenetV1: { size: 224, resize: "crop", shortSide: 256, filter: "bilinear", ...IMAGENET },
+  /** torchvision's ResNet-50, IMAGENET1K_V2. */
+  imagenetV2: { size: 224, resize: "crop", shortSide: 232, filter: "bilinear", ...IMAGENET },
+  /** timm's vit_base_patch16_224 and vit_tiny_patch16_224. */
+  timmVit: { size: 224, resize: "crop", shortSide: 248, filter: "bicubic", ...HALF },
+  /** Hugging Face's ViTImageProcessor. */
+  huggingFaceVit: squash(224),
+  /** Squashed, with ImageNet's statistics: systems `story` (fixed) and `prefix` (compat). */
+  imagenetSquash: { size: 224, resize: "squash", filter: "bilinear", ...IMAGENET },
+  /** Squashed and only scaled to 0 … 1: system `story` (compat). */
+  unitSquash: { size: 224, resize: "squash", filter: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] },
+} as const satisfies Record<string, Preprocessing>;
+
+/**
+ * The model's input: (v / 255 − mean) / std, in f32 steps as torchvision takes them.
+ *
+ * image [height, width, 3] → [3, size, size].
+ */
+export function preprocess(image: Image, preprocessing: Preprocessing): Float32Array {
+  const { size, mean, std } = preprocessing;
+  const { data } = fit(image, preprocessing);
+  const plane = size * size;
+  const out = new Float32Array(3 * plane);
+  for (let channel = 0; channel < 3; channel++) {
+    const levels = normalisedLevels(mean[channel], std[channel]);
+    for (let i = 0; i < plane; i++) out[channel * plane + i] = levels[data[3 * i + channel]];
+  }
+  return out;
+}
+
+/** What the model sees, before normalisation: the picture resized, and cropped if asked, to size × size. */
+export function fit(image: Image, preprocessing: Preprocessing): Image {
+  const { size, filter } = preprocessing;
+  if (preprocessing.resize === "squash") return resize(image, size, size, filter);
+  const { shortSide = size } = preprocessing;
+  const { width, height } = image;
+  const scaled =
+    width <= height
+      ? resize(image, shortSide, Math.trunc((shortSide * height) / width), filter)
+      : resize(image, Math.trunc((shortSide * width) / height), shortSide, filter);
+  return cropCentre(scaled, size);
+}
+
+function cropCentre(image: Image, size: number): Image {
+  const left = roundHalfEven((image.width - size) / 2);
+  const top = roundHalfEven((image.height - size) / 2);
+  const data = new Uint8Array(size * size * 3);
+  for (let y = 0; y < size; y++) {
+    const from = ((top + y) * image.width + left) * 3;
+    data.set(image.data.subarray(from, from + size * 3), y * size * 3);
+  }
+  return { width: size, height: size, data };
+}
+
+/** Python's `round`, by which torchvision places the crop. */
+function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value);
+}
+
+/** The normalised value of each of the 256 levels. */
+function normalisedLevels(mean: number, std: number): Float32Array {
+  const [mean32, std32] = [Math.fround(mean), Math.fround(std)];
+  return Float32Array.from({ length: 256 }, (_, level) => Math.fround(Math.fround(level / 255) - mean32) / std32);
+}
+
+/**
+ * Checks a preprocessing that was read from a file.
+ * @throws InputError that names the field at fault.
+ */
+export function parsePreprocessing(value: unknown): Preprocessing {
+  const p = (typeof value === "object" && value !== null ? value : {}) as Partial<Record<keyof Preprocessing, unknown>>;
+  const isLength = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 1;
+  const isPerChannel = (n: unknown): n is PerChannel => Array.isArray(n) && n.length === 3 && n.every(Number.isFinite);
+  const refuse = (field: keyof Preprocessing, expected: string): never => {
+    throw new InputError(`parsePreprocessing: ${field} must be ${expected}; got ${JSON.stringify(p[field])}`);
+  };
+  const { size, resize: how, shortSide, filter, mean, std } = p;
+  if (!isLength(size)) return refuse("size", "a whole number of pixels");
+  if (how !== "squash" && how !== "crop") return refuse("resize", '"squash" or "crop"');
+  if (shortSide !== undefined && !(isLength(shortSide) && shortSide >= size)) {
+    return refuse("shortSide", `a whole number of at least ${size}`);
+  }
+  if (filter !== "bilinear" && filter !== "bicubic") return refuse("filter", '"bilinear" or "bicubic"');
+  if (!isPerChannel(mean)) return refuse("mean", "three numbers");
+  if (!isPerChannel(std) || std.some((s) => s <= 0)) return refuse("std", "three numbers above 0");
+  return { size, resize: how, ...(shortSide === undefined ? {} : { shortSide }), filter, mean, std };
+}

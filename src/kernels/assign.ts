@@ -1,0 +1,40 @@
+import { ShapeError } from "../core/errors.ts";
+import { sameShape, showShape, sizeOf } from "../core/shape.ts";
+import type { Kernel } from "./kernel.ts";
+import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, workgroupNumber } from "./wgsl.ts";
+
+const LANES = 64; // as for elementwise functions
+
+/**
+ * Copies values into an existing tensor: destination ← source.
+ *
+ * destination [...] (changed in place), source [...] of the same shape and type → no output.
+ * @throws ShapeError if shapes or types differ.
+ */
+export const assign: Kernel = {
+  name: "assign",
+  updates: [0],
+  infer([destination, source]) {
+    if (!sameShape(destination.shape, source.shape) || destination.dtype !== source.dtype) {
+      throw new ShapeError(`assign: both tensors must have one shape and type; got ${destination.dtype} ${showShape(destination.shape)} and ${source.dtype} ${showShape(source.shape)}`);
+    }
+    return [];
+  },
+  cost([destination, source]) {
+    return { flops: 0, bytes: bytesOf(destination, source) };
+  },
+  program([destination], _attrs, limits) {
+    // Bits are copied as u32, so that one pipeline serves every type.
+    return {
+      wgsl: `${bindings([], [["destination", "u32"]])}
+@group(0) @binding(1) var<storage, read> source: array<u32>;
+
+@compute @workgroup_size(${LANES})
+fn main(${ENTRY_PARAMETERS}) {
+  let i = ${workgroupNumber()} * ${LANES}u + lane;
+  if (i < arrayLength(&destination)) { destination[i] = source[i]; }
+}`,
+      grid: foldGrid(Math.ceil(sizeOf(destination.shape) / LANES), limits),
+    };
+  },
+};

@@ -1,0 +1,76 @@
+import { checkReferences, countNgrams } from "./ngrams.ts";
+import type { Tokens } from "./ngrams.ts";
+
+export interface Cider {
+  /** Mean over images, 0 to 10. */
+  readonly score: number;
+  readonly byImage: readonly number[];
+}
+
+/** A caption's n-grams weighed by how rare they are. */
+interface WeighedCaption {
+  /** For n = 1 to 4. */
+  readonly orders: readonly { readonly weights: ReadonlyMap<string, number>; readonly norm: number }[];
+  readonly bigrams: number;
+}
+
+const ORDERS = [1, 2, 3, 4] as const;
+const SIGMA = 6;
+
+/**
+ * CIDEr-D: the similarity of tf·idf vectors of n-grams, n = 1 to 4, clipped to the reference's weights and damped by
+ * e^(−Δ²/2σ²), Δ the difference in bigrams, σ = 6; mean over n and references, times 10.
+ *
+ * The document frequencies come from these references, so a score depends on the set it is taken over, and with one
+ * image it is 0.
+ *
+ * hypotheses [images, tokens], references [images, references, tokens].
+ * @throws InputError unless every hypothesis has a reference.
+ * Source: Vedantam et al. 2015, arXiv:1411.5726; coco-caption, pycocoevalcap/cider.
+ */
+export function cider(hypotheses: readonly Tokens[], references: readonly (readonly Tokens[])[]): Cider {
+  checkReferences("cider", hypotheses, references);
+  const imagesWith = documentFrequencies(references);
+  const rarity = (ngram: string): number => Math.log(references.length / Math.max(1, imagesWith.get(ngram) ?? 0));
+  const byImage = hypotheses.map((tokens, i) => {
+    const hypothesis = weigh(tokens, rarity);
+    const similarities = references[i].map((reference) => similarity(hypothesis, weigh(reference, rarity)));
+    return (10 * similarities.reduce((sum, value) => sum + value, 0)) / similarities.length;
+  });
+  return { score: byImage.reduce((sum, score) => sum + score, 0) / byImage.length, byImage };
+}
+
+/** In how many images' references each n-gram occurs. */
+function documentFrequencies(references: readonly (readonly Tokens[])[]): Map<string, number> {
+  const imagesWith = new Map<string, number>();
+  for (const list of references) {
+    const ngrams = new Set(list.flatMap((reference) => ORDERS.flatMap((n) => [...countNgrams(reference, n).keys()])));
+    for (const ngram of ngrams) imagesWith.set(ngram, (imagesWith.get(ngram) ?? 0) + 1);
+  }
+  return imagesWith;
+}
+
+function weigh(tokens: Tokens, rarity: (ngram: string) => number): WeighedCaption {
+  const orders = ORDERS.map((n) => {
+    const weights = new Map(Array.from(countNgrams(tokens, n), ([ngram, count]) => [ngram, count * rarity(ngram)]));
+    return { weights, norm: Math.hypot(...weights.values()) };
+  });
+  return { orders, bigrams: Math.max(0, tokens.length - 1) };
+}
+
+function similarity(hypothesis: WeighedCaption, reference: WeighedCaption): number {
+  const difference = hypothesis.bigrams - reference.bigrams;
+  const damping = Math.exp(-(difference ** 2) / (2 * SIGMA ** 2));
+  let sum = 0;
+  for (const [i, { weights, norm }] of hypothesis.orders.entries()) {
+    const other = reference.orders[i];
+    if (norm === 0 || other.norm === 0) continue;
+    let product = 0;
+    for (const [ngram, weight] of weights) {
+      const inReference = other.weights.get(ngram) ?? 0;
+      product += Math.min(weight, inReference) * inReference;
+    }
+    sum += (product / (norm * other.norm)) * damping;
+  }
+  return sum / ORDERS.length;
+}

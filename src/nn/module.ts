@@ -1,0 +1,124 @@
+import { typedArray } from "../core/dtype.ts";
+import { ShapeError } from "../core/errors.ts";
+import type { HostTensor } from "../core/host-tensor.ts";
+import { sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
+import type { Device } from "../device/device.ts";
+import { Storage } from "../device/storage.ts";
+import { Tensor } from "../autograd/tensor.ts";
+
+/** Fills a new parameter; called with its number of elements. */
+export type Init = (values: Float32Array, shape: Shape) => void;
+
+/** A tensor that lives as long as its module, whatever scope or recording is open when it is made. */
+function lasting(device: Device, shape: Shape, values: Float32Array): Storage {
+  const storage = device.allocatePersistent(values.byteLength, `parameter ${showShape(shape)}`);
+  device.write(storage, values);
+  return storage;
+}
+
+function initialise(shape: Shape, init: Init): Float32Array {
+  const values = typedArray("f32", sizeOf(shape));
+  init(values, shape);
+  return values;
+}
+
+/** A trained tensor. Set `requiresGrad = false` to freeze it. */
+export class Parameter extends Tensor {
+  constructor(device: Device, shape: Shape, init: Init) {
+    super(device, shape, "f32", lasting(device, shape, initialise(shape, init)), true);
+  }
+}
+
+/** A tensor that belongs to the state of a module but is not trained, such as a running mean. */
+export class StateTensor extends Tensor {
+  constructor(device: Device, shape: Shape, init: Init) {
+    super(device, shape, "f32", lasting(device, shape, initialise(shape, init)));
+  }
+}
+
+/**
+ * A part of a model: its fields that are parameters, state tensors, modules or arrays of modules form a tree, in the
+ * order in which they were assigned. Fields have the names that published checkpoints use.
+ */
+export abstract class Module {
+  /** Whether layers behave as in training (dropout drops, batch norm uses the batch); see {@link train}. */
+  training = true;
+
+  /** Sets training mode here and below. */
+  train(on = true): this {
+    this.training = on;
+    for (const [, child] of this.children()) child.train(on);
+    return this;
+  }
+
+  /** Sets evaluation mode here and below. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Names and parameters, here and below, in order. */
+  namedParameters(): [string, Parameter][] {
+    return this.namedTensors().filter((entry): entry is [string, Parameter] => entry[1] instanceof Parameter);
+  }
+
+  parameters(): Parameter[] {
+    return this.namedParameters().map(([, parameter]) => parameter);
+  }
+
+  /** Number of trained values. */
+  parameterCount(): number {
+    return this.parameters().reduce((sum, parameter) => sum + parameter.size, 0);
+  }
+
+  /** Names and tensors of the state (parameters and state tensors), here and below, in order. */
+  namedTensors(prefix = ""): [string, Tensor][] {
+    return Object.entries(this).flatMap(([field, value]): [string, Tensor][] => {
+      if (value instanceof Parameter || value instanceof StateTensor) return [[prefix + field, value]];
+      return modulesIn(field, value).flatMap(([name, child]) => child.namedTensors(`${prefix}${name}.`));
+    });
+  }
+
+  /** Copies the state to the host, in order. */
+  async stateDict(): Promise<Map<string, HostTensor>> {
+    const entries = this.namedTensors().map(async ([name, tensor]) => [name, { dtype: tensor.dtype, shape: tensor.shape, data: await tensor.read() }] as const);
+    return new Map(await Promise.all(entries));
+  }
+
+  /**
+   * Replaces the state. Nothing is written unless everything fits.
+   * @throws ShapeError if a tensor is missing or has another shape or type.
+   */
+  loadStateDict(state: ReadonlyMap<string, HostTensor>): void {
+    const tensors = this.namedTensors();
+    for (const [name, tensor] of tensors) {
+      const found = state.get(name);
+      if (found === undefined) throw new ShapeError(`loadStateDict: "${name}" ${showShape(tensor.shape)} is missing`);
+      if (!sameShape(found.shape, tensor.shape) || found.dtype !== tensor.dtype) {
+        throw new ShapeError(`loadStateDict: "${name}" must be ${tensor.dtype} ${showShape(tensor.shape)}; got ${found.dtype} ${showShape(found.shape)}`);
+      }
+    }
+    for (const [name, tensor] of tensors) tensor.write(state.get(name)!.data);
+  }
+
+  /** Freezes (or thaws) all parameters here and below. */
+  freeze(frozen = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = !frozen;
+    return this;
+  }
+
+  /** Gives the memory of the whole state back. */
+  dispose(): void {
+    for (const [, tensor] of this.namedTensors()) tensor.dispose();
+  }
+
+  private children(): [string, Module][] {
+    return Object.entries(this).flatMap(([field, value]) => modulesIn(field, value));
+  }
+}
+
+/** Modules in a field: itself, or the elements of an array under their indices. */
+function modulesIn(field: string, value: unknown): [string, Module][] {
+  if (value instanceof Module) return [[field, value]];
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((element, i): [string, Module][] => (element instanceof Module ? [[`${field}.${i}`, element]] : []));
+}
