@@ -1,10 +1,11 @@
 import { dtypeOf } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
+import type { HostInput } from "../core/host-tensor.ts";
 import { checkShape, sizeOf, showShape } from "../core/shape.ts";
 import type { Device } from "../device/device.ts";
 import type { CompileProgress } from "../device/pipelines.ts";
 import type { Recording } from "../device/recording.ts";
-import { Tensor, type HostTensor } from "./tensor.ts";
+import { Tensor } from "./tensor.ts";
 
 /** What a recorded function returns: named tensors. */
 export type Outputs = Readonly<Record<string, Tensor>>;
@@ -20,7 +21,7 @@ export interface RecordedStep<T extends Outputs> {
    * Runs the step. The outputs are the same tensors at each run, overwritten by the next one: start reading them
    * (`read()`, `item()`) before it.
    */
-  run(...inputs: readonly HostTensor[]): Promise<T>;
+  run(...inputs: readonly HostInput[]): Promise<T>;
   /** The recording that served the last run; null before. */
   readonly recording: Recording | null;
   dispose(): void;
@@ -51,7 +52,7 @@ export function recorded<T extends Outputs>(device: Device, name: string, trace:
   const traces = new Map<string, Trace<T>>();
   let last: Trace<T> | null = null;
 
-  async function record(inputs: readonly HostTensor[]): Promise<Trace<T>> {
+  async function record(inputs: readonly HostInput[]): Promise<Trace<T>> {
     const { recording, result } = device.record(name, (open) => {
       const tensors = inputs.map(({ shape, data }, i) => new Tensor(device, shape, dtypeOf(data), open.allocateConstant(data, `${name} input ${i}`)));
       return { tensors, outputs: trace(...tensors) };

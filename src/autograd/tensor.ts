@@ -7,12 +7,6 @@ import type { TensorSpec } from "../kernels/kernel.ts";
 import { backward } from "./tape.ts";
 import type { TapeNode } from "./tape.ts";
 
-/** Values on the host with their shape: what goes into a recorded step and what checkpoints hold. */
-export interface HostTensor {
-  readonly shape: Shape;
-  readonly data: TypedArray;
-}
-
 /**
  * A dense, row-major array on a device.
  *

@@ -1,8 +1,9 @@
 import type { Tensor } from "../autograd/tensor.ts";
 import { crossEntropy, reshape } from "../autograd/ops/index.ts";
+import { CheckpointError } from "../core/errors.ts";
 import { PAD } from "../data/vocabulary.ts";
 import { LSTMDecoder, type LSTMDecoderConfig } from "../models/lstm.ts";
-import { ResNet, type ResNetConfig } from "../models/resnet.ts";
+import { parseResNetConfig, ResNet, type ResNetConfig } from "../models/resnet.ts";
 import { Linear, type Builder, type LSTMState } from "../nn/layers.ts";
 import type { WordModel } from "./decode.ts";
 import { Module } from "../nn/module.ts";
@@ -21,6 +22,31 @@ export interface StorytellerConfig {
   /** Length of the features that come from outside; unused with a backbone. */
   readonly features: number;
   readonly decoder: LSTMDecoderConfig;
+}
+
+/**
+ * Checks a configuration that was read from a checkpoint.
+ * @throws CheckpointError that names the field at fault.
+ */
+export function parseStorytellerConfig(value: unknown, file: string): StorytellerConfig {
+  const fields = (of: unknown): Record<string, unknown> => (typeof of === "object" && of !== null ? (of as Record<string, unknown>) : {});
+  const refuse = (field: string, expected: string, got: unknown): never => {
+    throw new CheckpointError(`${file}: the config's ${field} must be ${expected}; got ${JSON.stringify(got)}`, "the checkpoint is damaged; use an earlier one");
+  };
+  const whole = (field: string, got: unknown, least: number): number =>
+    Number.isInteger(got) && (got as number) >= least ? (got as number) : refuse(field, `a whole number of at least ${least}`, got);
+  const { backbone, grid, features, decoder } = fields(value);
+  const words = fields(decoder);
+  return {
+    backbone: backbone === null ? null : parseResNetConfig(backbone, refuse),
+    grid: whole("grid", grid, 1),
+    features: whole("features", features, 0),
+    decoder: {
+      vocabulary: whole("decoder.vocabulary", words.vocabulary, 1),
+      embedding: whole("decoder.embedding", words.embedding, 1),
+      hidden: whole("decoder.hidden", words.hidden, 1),
+    },
+  };
 }
 
 /** features [B, F] → the first hidden state [B, hidden]. */

@@ -30,6 +30,18 @@ export const RESNET = {
   resnet101: { block: "bottleneck", layers: [3, 4, 23, 3], width: 64, stem: "imagenet", classes: 1000 },
 } as const satisfies Record<string, ResNetConfig>;
 
+/** Checks a configuration that came from a file; `refuse` throws with the field, what it must be, and what it is. */
+export function parseResNetConfig(value: unknown, refuse: (field: string, expected: string, got: unknown) => never): ResNetConfig {
+  const { block, layers, width, stem, classes } = (typeof value === "object" && value !== null ? value : {}) as Partial<Record<keyof ResNetConfig, unknown>>;
+  const isCount = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 0;
+  if (block !== "basic" && block !== "bottleneck") return refuse("backbone.block", '"basic" or "bottleneck"', block);
+  if (stem !== "imagenet" && stem !== "small" && stem !== "small-stride2") return refuse("backbone.stem", '"imagenet", "small" or "small-stride2"', stem);
+  if (!Array.isArray(layers) || layers.length !== 4 || !layers.every(isCount)) return refuse("backbone.layers", "four whole numbers", layers);
+  if (!isCount(width) || width < 1) return refuse("backbone.width", "a whole number of at least 1", width);
+  if (!isCount(classes)) return refuse("backbone.classes", "a whole number", classes);
+  return { block, layers: layers as unknown as ResNetConfig["layers"], width, stem, classes };
+}
+
 const EXPANSION = { basic: 1, bottleneck: 4 } as const;
 
 type Downsample = readonly [Conv2d, BatchNorm2d];

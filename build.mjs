@@ -1,0 +1,24 @@
+// Builds dist/: the command line, the bench, and the browser bundle of the engine. `--quiet` prints nothing on success.
+import { gzipSync } from "node:zlib";
+import { readFileSync, rmSync } from "node:fs";
+import { build } from "esbuild";
+
+const quiet = process.argv.includes("--quiet");
+const shared = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", sourcemap: true };
+
+/** Packages stay outside of what runs in Node; Dawn is a native addon and cannot be bundled. */
+const node = { ...shared, platform: "node", packages: "external" };
+
+if (!quiet) rmSync("dist", { recursive: true, force: true });
+await Promise.all([
+  build({ ...node, entryPoints: { cli: "src/cli/main.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
+  build({ ...node, entryPoints: { bench: "bench/main.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" } }),
+  build({ ...node, entryPoints: { index: "src/index.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" } }),
+  build({ ...shared, platform: "browser", minify: true, entryPoints: { "sightline.browser": "src/index.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" } }),
+]);
+
+if (!quiet) {
+  const bundle = readFileSync("dist/sightline.browser.mjs");
+  const kilobytes = (bytes) => (bytes / 1024).toFixed(1);
+  console.log(`engine for browsers: ${kilobytes(bundle.length)} KB minified, ${kilobytes(gzipSync(bundle, { level: 9 }).length)} KB gzipped (limit 60)`);
+}

@@ -1,0 +1,229 @@
+import { recorded } from "../autograd/recorded.ts";
+import { noGrad } from "../autograd/tape.ts";
+import { InputError, SightlineError } from "../core/errors.ts";
+import type { HostTensor } from "../core/host-tensor.ts";
+import type { PictureSet, PictureSource } from "../data/pictures.ts";
+import { squash } from "../data/preprocess.ts";
+import { Vocabulary, wordsOf } from "../data/vocabulary.ts";
+import type { Device } from "../device/device.ts";
+import type { CompileProgress } from "../device/pipelines.ts";
+import { AdamW } from "../train/adamw.ts";
+import { Batches } from "../train/batches.ts";
+import { warmupCosine } from "../train/schedule.ts";
+import { Captioner, OPTIMIZER_PREFIX } from "./captioner.ts";
+import type { Recipe } from "./recipe.ts";
+
+/** Pictures of the validation set that are used at each validation. */
+const VALIDATION_PICTURES = 64;
+
+/** Captions that are shown at each validation. */
+const SAMPLES = 4;
+
+/** Time constant of the average that rates and the time left are computed from, in steps. */
+const RATE_STEPS = 20;
+
+export interface StepProgress {
+  /** Counted from 1. */
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly learningRate: number;
+  readonly gradientNorm: number;
+  readonly picturesPerSecond: number;
+  readonly secondsLeft: number;
+}
+
+/** A validation picture, and what the model says of it so far. */
+export interface SampleCaption {
+  readonly name: string;
+  readonly caption: string;
+  readonly reference: string;
+}
+
+export interface ValidationReport {
+  readonly epoch: number;
+  readonly step: number;
+  readonly loss: number;
+  readonly best: boolean;
+  readonly samples: readonly SampleCaption[];
+}
+
+/** A checkpoint that is ready to be written. */
+export interface CheckpointContents {
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+  readonly metadata: Record<string, string>;
+}
+
+export interface TrainingHooks {
+  readonly onCompile?: CompileProgress;
+  readonly onStep?: (progress: StepProgress) => void;
+  readonly onValidation?: (report: ValidationReport) => void;
+  /** Called at each validation, and once more where the run is stopped. */
+  readonly save?: (contents: CheckpointContents, kind: "last" | "best") => Promise<void>;
+  /** Stops the run after the step under way; the last checkpoint is saved. */
+  readonly signal?: AbortSignal;
+}
+
+/** Where an interrupted run stood. */
+export interface ResumePoint {
+  readonly captioner: Captioner;
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+  readonly step: number;
+  readonly bestLoss: number | null;
+}
+
+export interface TrainingResult {
+  readonly captioner: Captioner;
+  readonly step: number;
+  readonly steps: number;
+  readonly stopped: boolean;
+  readonly seconds: number;
+  /** Commands that one training step submits. */
+  readonly dispatches: number;
+}
+
+/** A new captioner for a data set: its vocabulary and greatest length come from the training captions. */
+export function makeCaptioner(device: Device, source: PictureSource, recipe: Recipe): Captioner {
+  const captions = Array.from({ length: source.train.length }, (_, i) => source.train.captions(i)).flat();
+  const vocabulary = Vocabulary.build(captions, recipe.minFrequency);
+  const longest = captions.reduce((most, caption) => Math.max(most, wordsOf(caption).length), 0);
+  const model = {
+    backbone: recipe.backbone,
+    grid: recipe.grid,
+    features: 0,
+    decoder: { vocabulary: vocabulary.size, embedding: recipe.embedding, hidden: recipe.hidden },
+  };
+  return new Captioner(device, { model, maxLength: Math.min(longest, recipe.maxWords) + 1 }, vocabulary, squash(recipe.size), recipe.seed);
+}
+
+/**
+ * Trains a captioner, from the start or from where another run stopped.
+ *
+ * Each step is recorded once and replayed; at most two are under way. A resumed run continues with the same batches,
+ * learning rates and optimiser state, so that on one adapter it ends with the same bits as one that never stopped.
+ * @throws SightlineError if the loss stops being a number.
+ */
+export async function trainCaptioner(device: Device, source: PictureSource, recipe: Recipe, hooks: TrainingHooks = {}, resume?: ResumePoint): Promise<TrainingResult> {
+  const captioner = resume?.captioner ?? makeCaptioner(device, source, recipe);
+  const { model, vocabulary, preprocessing, config } = captioner;
+  const batchOptions = { preprocessing, vocabulary, batchSize: recipe.batchSize, length: config.maxLength, seed: recipe.seed };
+  const batches = new Batches(source.train, batchOptions);
+  const steps = recipe.epochs * batches.perEpoch;
+  if (steps === 0) throw new InputError(`trainCaptioner: ${source.name} and ${recipe.epochs} epochs give no training step`);
+
+  const optimizer = new AdamW([{ params: model.parameters() }], { lr: recipe.learningRate, weightDecay: recipe.weightDecay });
+  if (resume !== undefined) optimizer.loadStateDict(withoutPrefix(resume.tensors));
+  const rate = warmupCosine({ warmup: Math.max(1, Math.round(recipe.warmup * steps)), total: steps });
+
+  const trainStep = recorded(
+    device,
+    "training step",
+    (pictures, words, next) => {
+      model.train();
+      const loss = model.loss(pictures, words, next);
+      loss.backward();
+      optimizer.step({ clipNorm: recipe.clipNorm });
+      return { loss, gradientNorm: optimizer.gradientNorm };
+    },
+    { onCompile: hooks.onCompile },
+  );
+  const validate = makeValidation(device, captioner, new Batches(source.validation, { ...batchOptions, batchSize: Math.min(recipe.batchSize, VALIDATION_PICTURES) }), source.validation);
+  const validateEvery = Math.max(1, Math.round(steps / recipe.validations));
+
+  let bestLoss = resume?.bestLoss ?? null;
+  const save = async (step: number, kind: "last" | "best"): Promise<void> => {
+    if (hooks.save === undefined) return;
+    const trainer = { epoch: Math.floor(step / batches.perEpoch), step, bestLoss, recipe, source: source.name };
+    const tensors = new Map([...(await model.stateDict()), ...withPrefix(await optimizer.stateDict())]);
+    await hooks.save({ tensors, metadata: captioner.metadata(trainer, []) }, kind);
+  };
+
+  const begun = performance.now();
+  let step = resume?.step ?? 0;
+  let secondsPerStep = 0;
+  let lastTime = begun;
+  /** Waits for a step's numbers and passes them on; called one step late, so that the device never waits for the host. */
+  const report = async (done: number, loss: Promise<number>, gradientNorm: Promise<number>): Promise<void> => {
+    const [lossValue, normValue] = await Promise.all([loss, gradientNorm]);
+    if (!Number.isFinite(lossValue)) {
+      throw new SightlineError(`trainCaptioner: the loss became ${lossValue} at step ${done} of ${steps}`, "lower the learning rate with --lr; the last checkpoint is intact");
+    }
+    const now = performance.now();
+    const seconds = (now - lastTime) / 1000;
+    lastTime = now;
+    secondsPerStep = secondsPerStep === 0 ? seconds : secondsPerStep + (seconds - secondsPerStep) / RATE_STEPS;
+    hooks.onStep?.({
+      epoch: Math.ceil(done / batches.perEpoch),
+      epochs: recipe.epochs,
+      step: done,
+      steps,
+      loss: lossValue,
+      learningRate: recipe.learningRate * rate(done - 1),
+      gradientNorm: normValue,
+      picturesPerSecond: batches.batchSize / secondsPerStep,
+      secondsLeft: secondsPerStep * (steps - done),
+    });
+  };
+
+  let pending = Promise.resolve();
+  while (step < steps && !(hooks.signal?.aborted ?? false)) {
+    optimizer.lr = recipe.learningRate * rate(step);
+    const batch = await batches.at(step);
+    const { loss, gradientNorm } = await trainStep.run(batch.pictures, batch.words, batch.next);
+    step++;
+    const current = report.bind(null, step, loss.item(), gradientNorm.item());
+    await pending;
+    pending = current();
+    if (step % validateEvery === 0 || step === steps) {
+      await pending;
+      pending = Promise.resolve();
+      const { loss: validationLoss, samples } = await validate();
+      const best = bestLoss === null || validationLoss < bestLoss;
+      if (best) bestLoss = validationLoss;
+      await save(step, "last");
+      if (best) await save(step, "best");
+      hooks.onValidation?.({ epoch: Math.ceil(step / batches.perEpoch), step, loss: validationLoss, best, samples });
+      lastTime = performance.now();
+    }
+  }
+  await pending;
+  const stopped = step < steps;
+  if (stopped) await save(step, "last");
+  const dispatches = trainStep.recording?.dispatches ?? 0;
+  trainStep.dispose();
+  optimizer.dispose();
+  return { captioner, step, steps, stopped, seconds: (performance.now() - begun) / 1000, dispatches };
+}
+
+/** Mean loss over some validation pictures, and captions of a few. */
+function makeValidation(device: Device, captioner: Captioner, batches: Batches, set: PictureSet): () => Promise<{ loss: number; samples: SampleCaption[] }> {
+  const { model } = captioner;
+  const lossStep = recorded(device, "validation loss", (pictures, words, next) => {
+    model.eval();
+    return { loss: noGrad(() => model.loss(pictures, words, next)) };
+  });
+  const count = Math.min(set.length, VALIDATION_PICTURES) - (Math.min(set.length, VALIDATION_PICTURES) % batches.batchSize);
+  const shown = Array.from({ length: Math.min(SAMPLES, set.length) }, (_, i) => i);
+  return async () => {
+    const losses: number[] = [];
+    for (let first = 0; first < count; first += batches.batchSize) {
+      const batch = await batches.of(Array.from({ length: batches.batchSize }, (_, i) => first + i));
+      const { loss } = await lossStep.run(batch.pictures, batch.words, batch.next);
+      losses.push(await loss.item());
+    }
+    const captions = await captioner.describeBatch((await batches.of(shown)).pictures);
+    const samples = captions.map(({ text }, i) => ({ name: set.name(i), caption: text, reference: set.captions(i)[0] }));
+    return { loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length, samples };
+  };
+}
+
+function withPrefix(tensors: ReadonlyMap<string, HostTensor>): [string, HostTensor][] {
+  return [...tensors].map(([name, tensor]) => [OPTIMIZER_PREFIX + name, tensor]);
+}
+
+function withoutPrefix(tensors: ReadonlyMap<string, HostTensor>): Map<string, HostTensor> {
+  const own = [...tensors].filter(([name]) => name.startsWith(OPTIMIZER_PREFIX));
+  return new Map(own.map(([name, tensor]) => [name.slice(OPTIMIZER_PREFIX.length), tensor]));
+}

@@ -1,0 +1,22 @@
+/** The engine: device, tensors, ops with gradients, recorded steps, layers. Works in Node and in browsers. */
+export * from "./core/errors.ts";
+export { Generator, threefry, type GeneratorState } from "./core/rng.ts";
+export type { DType, TypedArray } from "./core/dtype.ts";
+export type { HostInput, HostTensor } from "./core/host-tensor.ts";
+export type { Shape } from "./core/shape.ts";
+export { requestDevice, type Device, type DeviceOptions } from "./device/device.ts";
+export type { AdapterPreference, AdapterSummary } from "./device/adapter.ts";
+export type { MemoryReport } from "./device/buffers.ts";
+export { full, tensor, Tensor, zeros } from "./autograd/tensor.ts";
+export { noGrad } from "./autograd/tape.ts";
+export { defineOp, type BackwardContext, type OpDefinition } from "./autograd/op.ts";
+export { run } from "./autograd/run.ts";
+export { recorded, type RecordedOptions, type RecordedStep } from "./autograd/recorded.ts";
+export { DeviceGenerator } from "./autograd/random.ts";
+export * from "./autograd/ops/index.ts";
+export * from "./nn/init.ts";
+export * from "./nn/layers.ts";
+export * from "./nn/module.ts";
+export { AdamW } from "./train/adamw.ts";
+export { SGD } from "./train/sgd.ts";
+export * from "./train/schedule.ts";
