@@ -1,6 +1,7 @@
 // Builds dist/: the command line, the bench, and the browser bundle of the engine. `--quiet` prints nothing on success.
 import { gzipSync } from "node:zlib";
 import { readFileSync, rmSync } from "node:fs";
+import { resolve } from "node:path";
 import { build } from "esbuild";
 
 const quiet = process.argv.includes("--quiet");
@@ -9,9 +10,21 @@ const shared = { bundle: true, format: "esm", target: "es2022", logLevel: "warni
 /** Packages stay outside of what runs in Node; Dawn is a native addon and cannot be bundled. */
 const node = { ...shared, platform: "node", packages: "external" };
 
+/** `import text from "page-asset:./page.css"`: a script or style sheet of a web page, bundled and minified into a text. */
+const pageAssets = {
+  name: "page-asset",
+  setup(hooks) {
+    hooks.onResolve({ filter: /^page-asset:/ }, ({ path, resolveDir }) => ({ path: resolve(resolveDir, path.slice("page-asset:".length)), namespace: "page-asset" }));
+    hooks.onLoad({ filter: /./, namespace: "page-asset" }, async ({ path }) => {
+      const { outputFiles } = await build({ bundle: true, minify: true, format: "iife", target: "es2022", logLevel: "warning", entryPoints: [path], write: false });
+      return { contents: outputFiles[0].text, loader: "text" };
+    });
+  },
+};
+
 if (!quiet) rmSync("dist", { recursive: true, force: true });
 await Promise.all([
-  build({ ...node, entryPoints: { cli: "src/cli/main.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
+  build({ ...node, plugins: [pageAssets], entryPoints: { cli: "src/cli/main.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
   build({ ...node, entryPoints: { bench: "bench/main.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" } }),
   build({ ...node, entryPoints: { index: "src/index.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" } }),
   build({ ...shared, platform: "browser", minify: true, entryPoints: { "sightline.browser": "src/index.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" } }),

@@ -19,4 +19,4 @@ export * from "./nn/layers.ts";
 export * from "./nn/module.ts";
 export { AdamW } from "./train/adamw.ts";
 export { SGD } from "./train/sgd.ts";
-export * from "./train/schedule.ts";
+export { oneCycle, Plateau, stepDecay, warmupCosine, type Schedule } from "./train/schedule.ts";

@@ -20,6 +20,6 @@ export function run<Attrs>(kernel: Kernel<Attrs>, inputs: readonly Tensor[], att
   }
   const written = new Set(kernel.updates);
   const access = [...inputs.map((_, i) => (written.has(i) ? "w" : "r")), ...outputs.map(() => "w")].join("");
-  device.sink.append({ name: kernel.name, program: kernel.program(inputs, attrs, device.limits), storages, access });
+  device.sink.append({ name: kernel.name, program: kernel.program(inputs, attrs, device.limits), storages, access, cost: kernel.cost(inputs, attrs) });
   return outputs;
 }

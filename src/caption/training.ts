@@ -1,5 +1,6 @@
-import { recorded } from "../autograd/recorded.ts";
+import { recorded, type RecordedStep } from "../autograd/recorded.ts";
 import { noGrad } from "../autograd/tape.ts";
+import type { Tensor } from "../autograd/tensor.ts";
 import { InputError, SightlineError } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
 import type { PictureSet, PictureSource } from "../data/pictures.ts";
@@ -12,6 +13,7 @@ import { Batches } from "../train/batches.ts";
 import { warmupCosine } from "../train/schedule.ts";
 import { Captioner, OPTIMIZER_PREFIX } from "./captioner.ts";
 import type { Recipe } from "./recipe.ts";
+import type { Storyteller } from "./storyteller.ts";
 
 /** Pictures of the validation set that are used at each validation. */
 const VALIDATION_PICTURES = 64;
@@ -57,6 +59,8 @@ export interface CheckpointContents {
 }
 
 export interface TrainingHooks {
+  /** Called before the first step, with the model and the steps of the whole run. */
+  readonly onStart?: (captioner: Captioner, steps: number) => void;
   readonly onCompile?: CompileProgress;
   readonly onStep?: (progress: StepProgress) => void;
   readonly onValidation?: (report: ValidationReport) => void;
@@ -98,6 +102,18 @@ export function makeCaptioner(device: Device, source: PictureSource, recipe: Rec
   return new Captioner(device, { model, maxLength: Math.min(longest, recipe.maxWords) + 1 }, vocabulary, squash(recipe.size), recipe.seed);
 }
 
+/** A step of training, recorded: pictures, words and next words of a batch → loss and norm of the gradient. */
+export function trainingStep(device: Device, model: Storyteller, optimizer: AdamW, { clipNorm }: Pick<Recipe, "clipNorm">, onCompile?: CompileProgress): RecordedStep<{ loss: Tensor; gradientNorm: Tensor }> {
+  const trace = (pictures: Tensor, words: Tensor, next: Tensor): { loss: Tensor; gradientNorm: Tensor } => {
+    model.train();
+    const loss = model.loss(pictures, words, next);
+    loss.backward();
+    optimizer.step({ clipNorm });
+    return { loss, gradientNorm: optimizer.gradientNorm };
+  };
+  return recorded(device, "training step", trace, { onCompile });
+}
+
 /**
  * Trains a captioner, from the start or from where another run stopped.
  *
@@ -112,23 +128,13 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
   const batches = new Batches(source.train, batchOptions);
   const steps = recipe.epochs * batches.perEpoch;
   if (steps === 0) throw new InputError(`trainCaptioner: ${source.name} and ${recipe.epochs} epochs give no training step`);
+  hooks.onStart?.(captioner, steps);
 
   const optimizer = new AdamW([{ params: model.parameters() }], { lr: recipe.learningRate, weightDecay: recipe.weightDecay });
   if (resume !== undefined) optimizer.loadStateDict(withoutPrefix(resume.tensors));
   const rate = warmupCosine({ warmup: Math.max(1, Math.round(recipe.warmup * steps)), total: steps });
 
-  const trainStep = recorded(
-    device,
-    "training step",
-    (pictures, words, next) => {
-      model.train();
-      const loss = model.loss(pictures, words, next);
-      loss.backward();
-      optimizer.step({ clipNorm: recipe.clipNorm });
-      return { loss, gradientNorm: optimizer.gradientNorm };
-    },
-    { onCompile: hooks.onCompile },
-  );
+  const trainStep = trainingStep(device, model, optimizer, recipe, hooks.onCompile);
   const validate = makeValidation(device, captioner, new Batches(source.validation, { ...batchOptions, batchSize: Math.min(recipe.batchSize, VALIDATION_PICTURES) }), source.validation);
   const validateEvery = Math.max(1, Math.round(steps / recipe.validations));
 
@@ -145,8 +151,8 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
   let secondsPerStep = 0;
   let lastTime = begun;
   /** Waits for a step's numbers and passes them on; called one step late, so that the device never waits for the host. */
-  const report = async (done: number, loss: Promise<number>, gradientNorm: Promise<number>): Promise<void> => {
-    const [lossValue, normValue] = await Promise.all([loss, gradientNorm]);
+  const report = async (done: number, previous: Promise<void>, loss: Promise<number>, gradientNorm: Promise<number>): Promise<void> => {
+    const [, lossValue, normValue] = await Promise.all([previous, loss, gradientNorm]);
     if (!Number.isFinite(lossValue)) {
       throw new SightlineError(`trainCaptioner: the loss became ${lossValue} at step ${done} of ${steps}`, "lower the learning rate with --lr; the last checkpoint is intact");
     }
@@ -173,9 +179,10 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
     const batch = await batches.at(step);
     const { loss, gradientNorm } = await trainStep.run(batch.pictures, batch.words, batch.next);
     step++;
-    const current = report.bind(null, step, loss.item(), gradientNorm.item());
-    await pending;
-    pending = current();
+    const previous = pending;
+    pending = report(step, previous, loss.item(), gradientNorm.item());
+    pending.catch(() => undefined); // what it throws is thrown by the next await of it
+    await previous;
     if (step % validateEvery === 0 || step === steps) {
       await pending;
       pending = Promise.resolve();

@@ -23,7 +23,7 @@ function codeOf(error: unknown): string {
 }
 
 /** One line for a failed system call: what was to be done with which path, why it failed, and the remedy. */
-function fileError(action: "read" | "write", path: string, cause: unknown): InputError {
+export function fileError(action: "read" | "write", path: string, cause: unknown): InputError {
   const refuse = (why: string, hint: string): InputError => new InputError(`cannot ${action} ${path}: ${why}`, hint, { cause });
   const code = codeOf(cause);
   switch (code) {

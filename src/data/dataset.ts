@@ -20,6 +20,8 @@ export interface CaptionDataset {
   readonly source: string;
   /** In the order of the caption file. */
   readonly examples: readonly DatasetExample[];
+  /** Whether a Karpathy JSON gave the splits, or they were drawn here. */
+  readonly splits: "published" | "drawn";
   /** One line each; reading pictures may add to them. */
   readonly warnings: readonly string[];
   /** The examples of one split. */
@@ -38,14 +40,14 @@ const SPLIT_STREAM = 0x5311;
 const FEWEST_TO_SPLIT = 5;
 
 /**
- * Divides examples by image: 10 % val and 10 % test, rounded, at least one image each; the rest is train. With fewer
- * than 5 images everything is train.
+ * Divides examples by image: a share (10 %) is val and as much is test, rounded, at least one image each; the rest is
+ * train. With fewer than 5 images everything is train.
  *
- * Depends on the seed and the set of names alone, not on their order.
+ * Depends on the seed, the share and the set of names alone, not on their order.
  */
-export function splitByImage(examples: readonly CaptionExample[], seed: number): DatasetExample[] {
+export function splitByImage(examples: readonly CaptionExample[], seed: number, share = 0.1): DatasetExample[] {
   const names = new Generator(seed, SPLIT_STREAM).shuffle(examples.map(({ image }) => image).sort());
-  const held = names.length < FEWEST_TO_SPLIT ? 0 : Math.max(1, Math.round(names.length / 10));
+  const held = names.length < FEWEST_TO_SPLIT ? 0 : Math.max(1, Math.round(names.length * share));
   const val = new Set(names.slice(0, held));
   const test = new Set(names.slice(held, 2 * held));
   return examples.map((example) => ({

@@ -4,7 +4,7 @@ import { InputError } from "../core/errors.ts";
 import { parseCaptionsCsv, parseKarpathy, parseStories, someOf } from "./captions.ts";
 import type { CaptionExample, ParsedCaptions } from "./captions.ts";
 import { ImageIndex, splitAsPublished, splitByImage } from "./dataset.ts";
-import type { CaptionDataset, DatasetExample } from "./dataset.ts";
+import type { CaptionDataset } from "./dataset.ts";
 import { decodeImage } from "./image.ts";
 import type { DecodeOptions, Image } from "./image.ts";
 
@@ -15,6 +15,8 @@ export interface DatasetOptions extends DecodeOptions {
   readonly seed?: number;
   /** Draw a split even where a Karpathy JSON gives one. Default false. */
   readonly redrawSplit?: boolean;
+  /** Share of the pictures that a drawn split gives to val, and as much to test. Default 0.1. */
+  readonly holdOut?: number;
   /** Refuse, instead of warning, what cannot be used: pictures without file, undecodable pictures. Default false. */
   readonly strict?: boolean;
   /** Decode every picture on opening, so that undecodable ones are left out before the split is drawn. Default false. */
@@ -44,7 +46,7 @@ export async function readImage(path: string, options?: DecodeOptions): Promise<
  *   if a captioned picture is missing or, when `verify` is set, undecodable.
  */
 export async function openDataset(folder: string, options: DatasetOptions = {}): Promise<CaptionDataset> {
-  const { strict = false, verify = false, seed = 0, redrawSplit = false } = options;
+  const { strict = false, verify = false, seed = 0, redrawSplit = false, holdOut = 0.1 } = options;
   const files = await listFolder(folder);
   const index = new ImageIndex(await listPictures(folder, files));
   const source = chooseCaptions(folder, files, options.captions);
@@ -75,10 +77,11 @@ export async function openDataset(folder: string, options: DatasetOptions = {}):
     if (sound.length === 0) throw nothingUsable(folder, `${found.length}, of which none decodes: ${warnings.at(-1)}`);
     found = sound;
   }
-  const examples = await divide(found, { folder, files, source }, { seed, redrawSplit }, warnings);
+  const { examples, splits } = await divide(found, { folder, files, source }, { seed, redrawSplit, holdOut }, warnings);
   return {
     source: join(folder, source),
     examples,
+    splits,
     warnings,
     split: (split) => examples.filter((example) => example.split === split),
     load,
@@ -196,21 +199,21 @@ function nothingUsable(folder: string, got: string): InputError {
 async function divide(
   found: readonly CaptionExample[],
   { folder, files, source }: { folder: string; files: readonly string[]; source: string },
-  { seed, redrawSplit }: { seed: number; redrawSplit: boolean },
+  { seed, redrawSplit, holdOut }: { seed: number; redrawSplit: boolean; holdOut: number },
   warnings: string[],
-): Promise<readonly DatasetExample[]> {
+): Promise<Pick<CaptionDataset, "examples" | "splits">> {
   const karpathy = /\.json$/i.test(source) ? source : files.filter((name) => KARPATHY.test(name)).at(0);
   if (karpathy !== undefined && !redrawSplit) {
     const published = karpathy === source ? found : (await readCaptions(folder, karpathy)).examples;
     if (published.some(({ split }) => split !== undefined)) {
       const divided = splitAsPublished(found, published, karpathy);
       warnings.push(...divided.warnings);
-      return divided.examples;
+      return { examples: divided.examples, splits: "published" };
     }
   }
-  const examples = splitByImage(found, seed);
+  const examples = splitByImage(found, seed, holdOut);
   if (examples.every(({ split }) => split === "train")) {
     warnings.push(`${source}: with ${examples.length} images none is held back: val and test are empty`);
   }
-  return examples;
+  return { examples, splits: "drawn" };
 }

@@ -2,6 +2,7 @@ import { InputError } from "../core/errors.ts";
 import type { CaptionDataset, DatasetExample } from "./dataset.ts";
 import type { Image } from "./image.ts";
 import { fit, type Preprocessing } from "./preprocess.ts";
+import { resize } from "./resize.ts";
 import { drawScene } from "./scene-drawing.ts";
 import { captionsOf } from "./scene-grammar.ts";
 import { sceneAt, type Scene, type SceneSplit } from "./scenes.ts";
@@ -14,7 +15,7 @@ export interface PictureSet {
   captions(index: number): readonly string[];
   /** The picture as the model sees it before normalisation. */
   fitted(index: number): Promise<Image>;
-  /** The picture as people should see it, about `size` pixels wide. */
+  /** The picture as people should see it, the longer side at most `size` pixels. */
   shown(index: number, size: number): Promise<Image>;
 }
 
@@ -68,28 +69,43 @@ function sceneSet(seed: number, split: SceneSplit, length: number, size: number)
 }
 
 /**
- * The pictures of a folder. Each is decoded and fitted once and kept at the model's size, so that a later epoch reads
- * no file.
+ * The pictures of a folder. Each is decoded and fitted once, here, and kept at the model's size, so that training reads
+ * no file; what cannot be decoded is left out, with a warning of the data set.
  * @param everything Train on all pictures, and validate and test on the same ones: for folders too small to hold any back.
  * @throws InputError if nothing is left to train on.
  */
-export function folderSource(dataset: CaptionDataset, preprocessing: Preprocessing, everything: boolean): PictureSource {
-  const set = (examples: readonly DatasetExample[]): PictureSet => ({
-    length: examples.length,
-    name: (index) => examples[index].image,
-    captions: (index) => examples[index].captions,
-    fitted: cached(async (index) => fit(await dataset.load(examples[index]), preprocessing)),
-    shown: async (index) => dataset.load(examples[index]),
-  });
+export async function folderSource(dataset: CaptionDataset, preprocessing: Preprocessing, everything: boolean, onProgress?: (done: number, total: number) => void): Promise<PictureSource> {
+  const fitted = new Map<string, Image>();
+  for await (const { example, image } of dataset.decoded()) {
+    fitted.set(example.image, fit(image, preprocessing));
+    onProgress?.(fitted.size, dataset.examples.length);
+  }
+  const set = (examples: readonly DatasetExample[]): PictureSet => {
+    const sound = examples.filter(({ image }) => fitted.has(image));
+    return {
+      length: sound.length,
+      name: (index) => sound[index].image,
+      captions: (index) => sound[index].captions,
+      fitted: async (index) => fitted.get(sound[index].image)!,
+      shown: async (index, size) => within(await dataset.load(sound[index]), size),
+    };
+  };
   const train = set(everything ? dataset.examples : dataset.split("train"));
   if (train.length === 0) throw new InputError(`${dataset.source}: no picture is left to train on`, "mark some as train, or train on all with --hold-out 0");
   const held = (split: "val" | "test"): PictureSet => {
-    const examples = dataset.split(split);
-    return everything || examples.length === 0 ? train : set(examples);
+    const some = set(dataset.split(split));
+    return everything || some.length === 0 ? train : some;
   };
   const test = held("test");
   const validation = dataset.split("val").length === 0 ? test : held("val");
   return { name: dataset.source, train, validation, test };
+}
+
+/** A picture scaled down so that its longer side has at most `size` pixels. */
+function within(image: Image, size: number): Image {
+  const scale = Math.min(1, size / Math.max(image.width, image.height));
+  const scaled = (length: number): number => Math.max(1, Math.round(length * scale));
+  return scale === 1 ? image : resize(image, scaled(image.width), scaled(image.height), "bilinear");
 }
 
 /** Remembers what a function of an index gave. */

@@ -86,14 +86,14 @@ function textureAt(lattice: Float64Array, x: number, y: number): number {
 
 function paintBackground(canvas: Float64Array, size: number, background: SceneBackground): void {
   const { from, to, direction, contrast, textureKey } = background;
-  const lattice = latticeOf(textureKey);
+  const lattice = contrast === 0 ? undefined : latticeOf(textureKey);
   const reach = Math.abs(direction[0]) + Math.abs(direction[1]);
   for (let row = 0; row < size; row++) {
     for (let column = 0; column < size; column++) {
       const x = (column + 0.5) / size;
       const y = (row + 0.5) / size;
       const along = 0.5 + ((x - 0.5) * direction[0] + (y - 0.5) * direction[1]) / reach;
-      const grain = contrast === 0 ? 0 : contrast * textureAt(lattice, x, y);
+      const grain = lattice === undefined ? 0 : contrast * textureAt(lattice, x, y);
       for (let c = 0; c < 3; c++) {
         canvas[(row * size + column) * 3 + c] = from[c] + (to[c] - from[c]) * along + grain;
       }

@@ -190,7 +190,10 @@ export const SCENE_WORDS: readonly string[] = [
     [
       ...TEMPLATES.flat().map((template) => template.replace(SLOT, " ")),
       ...Object.values(PHRASES).flatMap((phrases) => Object.values(phrases)),
-      ...["a", ...SIZES, ...COLOURS, ...SHAPES],
+      "a",
+      ...SIZES,
+      ...COLOURS,
+      ...SHAPES,
     ].flatMap((text) => text.split(" ").filter((word) => word !== "")),
   ),
 ].sort();

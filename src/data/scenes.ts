@@ -77,7 +77,7 @@ const HIGH = [0.73, 0.83] as const;
 const SPLIT_KEY = 0x5ce9e5; // any constant, the same for ever: it decides which scene is in which split
 const SPLITS: readonly SceneSplit[] = ["train", "validation", "test"];
 
-const RADII: Readonly<Record<Size, readonly [number, number]>> = { small: [0.09, 0.105], large: [0.15, 0.17] };
+const RADII: Readonly<Record<Size, readonly [number, number]>> = { small: [0.11, 0.12], large: [0.16, 0.17] };
 
 const TINTS: Readonly<Record<Colour, Rgb>> = {
   red: [216, 38, 44],
@@ -89,16 +89,14 @@ const TINTS: Readonly<Record<Colour, Rgb>> = {
 };
 const TINT_SPREAD = 10;
 
+/** Light, so that every object stands out: its darkest channel is well below any background's. */
 const BACKGROUNDS: readonly Rgb[] = [
   [236, 236, 232],
   [240, 230, 210],
   [206, 220, 232],
   [200, 212, 194],
   [226, 208, 208],
-  [120, 128, 138],
-  [92, 84, 78],
-  [58, 66, 84],
-  [44, 46, 52],
+  [222, 214, 230],
 ];
 
 function between(random: Generator, low: number, high: number): number {
@@ -139,7 +137,7 @@ function objectAt(random: Generator, facts: ObjectFacts, x: readonly [number, nu
     x: inside(x),
     y: inside(y),
     radius,
-    turn: between(random, -0.1, 0.1),
+    turn: between(random, -0.02, 0.02),
     tint: tint as unknown as Rgb,
   };
 }

@@ -26,7 +26,7 @@ export class BufferPool {
   private readonly gpu: GPUDevice;
   private readonly guard: Guard;
   private readonly free = new Map<number, GPUBuffer[]>();
-  private readonly live = new Set<GPUBuffer>();
+  private readonly holders = new Map<GPUBuffer, number>();
   private liveBytes = 0;
   private pooledBytes = 0;
   private peakBytes = 0;
@@ -49,15 +49,26 @@ export class BufferPool {
     const reused = fresh ? undefined : this.free.get(size)?.pop();
     if (reused !== undefined) this.pooledBytes -= size;
     const buffer = reused ?? this.create(size, label);
-    this.live.add(buffer);
+    this.holders.set(buffer, 1);
     this.liveBytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes + this.pooledBytes);
     return buffer;
   }
 
+  /** Adds a holder to a live buffer: it is reused only when each of them has released it. */
+  hold(buffer: GPUBuffer): void {
+    this.holders.set(buffer, this.holders.get(buffer)! + 1);
+  }
+
   /** Gives a buffer back for reuse. Commands already in the queue run before its next owner's. */
   release(buffer: GPUBuffer): void {
-    if (!this.live.delete(buffer)) return;
+    const holders = this.holders.get(buffer);
+    if (holders === undefined) return;
+    if (holders > 1) {
+      this.holders.set(buffer, holders - 1);
+      return;
+    }
+    this.holders.delete(buffer);
     this.liveBytes -= buffer.size;
     this.pooledBytes += buffer.size;
     const list = this.free.get(buffer.size);
@@ -74,7 +85,7 @@ export class BufferPool {
 
   report(): MemoryReport {
     const pooledBuffers = [...this.free.values()].reduce((sum, list) => sum + list.length, 0);
-    return { liveBuffers: this.live.size, liveBytes: this.liveBytes, pooledBuffers, pooledBytes: this.pooledBytes, peakBytes: this.peakBytes };
+    return { liveBuffers: this.holders.size, liveBytes: this.liveBytes, pooledBuffers, pooledBytes: this.pooledBytes, peakBytes: this.peakBytes };
   }
 
   private create(size: number, label: string): GPUBuffer {

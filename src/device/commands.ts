@@ -1,4 +1,4 @@
-import type { Program } from "../kernels/kernel.ts";
+import type { Cost, Program } from "../kernels/kernel.ts";
 import type { Access, PipelineCache } from "./pipelines.ts";
 import type { Storage } from "./storage.ts";
 
@@ -8,6 +8,8 @@ export interface Command {
   readonly program: Program;
   readonly storages: readonly Storage[];
   readonly access: Access;
+  /** What its work is worth, for benches. */
+  readonly cost: Cost;
 }
 
 /** Where ops put their commands: the device itself, or a recording that is being traced. */

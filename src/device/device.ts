@@ -54,6 +54,8 @@ export class Device implements CommandSink {
   readonly scratch: GPUBuffer[] = [];
   /** Counts moves of lasting memory (an optimiser gathers its parameters): recordings made before must be made again. */
   relocations = 0;
+  /** Dispatches submitted so far, for benches and reports. */
+  dispatched = 0;
 
   private recording: Recording | null = null;
   private scopes: Storage[][] = [];
@@ -198,6 +200,7 @@ export class Device implements CommandSink {
     this.throwFailure();
     this.flush();
     recording.replay();
+    this.dispatched += recording.dispatches;
     this.inFlight.push(this.gpu.queue.onSubmittedWorkDone());
   }
 
@@ -206,6 +209,7 @@ export class Device implements CommandSink {
     if (this.pending.length === 0) return;
     const commands = this.pending;
     this.pending = [];
+    this.dispatched += commands.length;
     const names = [...new Set(commands.map((command) => command.name))].join(", ");
     this.guard(`running ${names}`, () => {
       const bound = commands.map((command) => bindCommand(this.gpu, this.pipelines, command));
@@ -279,16 +283,15 @@ export class Device implements CommandSink {
   }
 }
 
-/** One buffer cut into aligned slices, one for each size. */
-export function sliceBuffer(device: Device, sizes: readonly number[], label: string): { whole: Storage; slices: Storage[] } {
-  const offsets: number[] = [];
-  let total = 0;
-  for (const size of sizes) {
-    offsets.push(total);
-    total += alignBytes(size);
-  }
-  const whole = device.allocatePersistent(total, label, true);
-  const { buffer } = whole.placed!;
-  const slices = sizes.map((size, i) => new Storage(size, `${label} ${i}`, { buffer, offset: offsets[i], size }));
-  return { whole, slices };
+/** A buffer of zeros cut into aligned slices, one for each size; its memory is given back when all are released. */
+export function sliceBuffer(device: Device, sizes: readonly number[], label: string): Storage[] {
+  const total = sizes.reduce((sum, size) => sum + alignBytes(size), 0);
+  const buffer = device.buffers.acquire(total, label, true);
+  let offset = 0;
+  return sizes.map((size, i) => {
+    if (i > 0) device.buffers.hold(buffer);
+    const slice = new Storage(size, `${label} ${i}`, { buffer, offset, size });
+    offset += alignBytes(size);
+    return slice;
+  });
 }

@@ -1,8 +1,8 @@
-import { broadcastShapes, sameShape, sizeOf, stridesOf, type Shape } from "../core/shape.ts";
+import { ShapeError } from "../core/errors.ts";
+import { broadcastShapes, sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
+import { elementwise, requireF32 } from "./elementwise.ts";
 import type { Kernel } from "./kernel.ts";
-import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
-
-const LANES = 64; // one wavefront on AMD, two warps on NVIDIA; small enough to spread over every adapter
+import { bytesOf, f32, spec } from "./wgsl.ts";
 
 /** The functions of two numbers, as WGSL expressions of `x` and `y`. */
 const EXPRESSIONS = { add: "x + y", sub: "x - y", mul: "x * y", div: "x / y" } as const;
@@ -12,13 +12,13 @@ export type BinaryFunction = keyof typeof EXPRESSIONS;
 /**
  * Elementwise function of two tensors with NumPy's broadcasting: out = a ∘ b.
  *
- * a [...], b [...] f32 → out, the broadcast shape. One thread per element, or per four where the shapes are equal
- * and divisible by four.
+ * a [...], b [...] f32 → out, the broadcast shape.
  * @throws ShapeError if the shapes do not broadcast.
  */
 export const binary: Kernel<{ fn: BinaryFunction }> = {
   name: "binary",
   infer([a, b], { fn }) {
+    requireF32(fn, a, b);
     return [spec(broadcastShapes(a.shape, b.shape, fn))];
   },
   cost([a, b], { fn }) {
@@ -26,35 +26,45 @@ export const binary: Kernel<{ fn: BinaryFunction }> = {
     return { flops: sizeOf(out.shape), bytes: bytesOf(a, b, out) };
   },
   program([a, b], { fn }, limits) {
-    const shape = broadcastShapes(a.shape, b.shape, fn);
-    const same = sameShape(a.shape, b.shape);
-    const packed = same && sizeOf(shape) % 4 === 0;
-    const element = packed ? "vec4<f32>" : "f32";
-    const threads = packed ? sizeOf(shape) / 4 : sizeOf(shape);
-    return {
-      wgsl: `${bindings([["a", element], ["b", element]], [["out", element]])}
-
-@compute @workgroup_size(${LANES})
-fn main(${ENTRY_PARAMETERS}) {
-  let i = ${workgroupNumber()} * ${LANES}u + lane;
-  if (i >= arrayLength(&out)) { return; }
-  let x = a[${same ? "i" : broadcastIndex("i", shape, a.shape)}];
-  let y = b[${same ? "i" : broadcastIndex("i", shape, b.shape)}];
-  out[i] = ${EXPRESSIONS[fn]};
-}`,
-      grid: foldGrid(Math.ceil(threads / LANES), limits),
-    };
+    return elementwise({ shape: broadcastShapes(a.shape, b.shape, fn), inputs: [["x", a], ["y", b]], expression: EXPRESSIONS[fn] }, limits);
   },
 };
 
-/** WGSL for the index into a tensor of shape `from`, broadcast to `to`, of the flat index `i` into `to`. */
-export function broadcastIndex(i: string, to: Shape, from: Shape): string {
-  const outer = stridesOf(to);
-  const inner = stridesOf(from);
-  const terms = from.flatMap((n, axis) => {
-    if (n === 1) return [];
-    const stride = outer[axis + to.length - from.length];
-    return [`${i} / ${stride}u % ${n}u * ${inner[axis]}u`];
-  });
-  return terms.length === 0 ? "0u" : terms.join(" + ");
-}
+/**
+ * Gradient of a quotient by its divisor, before it is summed to the divisor's shape: −dy · y / b with y = a / b.
+ *
+ * dy [...], y [...], b (broadcasts to dy) f32 → [...].
+ */
+export const divideBackward: Kernel = {
+  name: "divideBackward",
+  infer([dy]) {
+    return [spec(dy.shape)];
+  },
+  cost([dy, y, b]) {
+    return { flops: 3 * sizeOf(dy.shape), bytes: bytesOf(dy, y, b, dy) };
+  },
+  program([dy, y, b], _attrs, limits) {
+    return elementwise({ shape: dy.shape, inputs: [["dy", dy], ["y", y], ["b", b]], expression: "-dy * y / b" }, limits);
+  },
+};
+
+/**
+ * Repeats a tensor along the axes that are stretched, times a factor: the gradient of a sum, or (with 1/n) of a mean.
+ *
+ * x (broadcasts to `shape`) f32 → shape.
+ * @throws ShapeError if x does not broadcast to the shape.
+ */
+export const expand: Kernel<{ shape: Shape; scale: number }> = {
+  name: "expand",
+  infer([x], { shape }) {
+    requireF32("expand", x);
+    if (!sameShape(broadcastShapes(x.shape, shape, "expand"), shape)) throw new ShapeError(`expand: x must broadcast to ${showShape(shape)}; got ${showShape(x.shape)}`);
+    return [spec(shape)];
+  },
+  cost([x], { shape }) {
+    return { flops: sizeOf(shape), bytes: bytesOf(x, spec(shape)) };
+  },
+  program([x], { shape, scale }, limits) {
+    return elementwise({ shape, inputs: [["x", x]], expression: scale === 1 ? "x" : `x * ${f32(scale)}` }, limits);
+  },
+};

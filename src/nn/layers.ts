@@ -29,7 +29,7 @@ export class Linear extends Module {
   }
 }
 
-export interface Conv2dOptions {
+export interface Conv2dLayerOptions {
   readonly stride?: number;
   readonly padding?: number;
   readonly bias?: boolean;
@@ -42,7 +42,7 @@ export class Conv2d extends Module {
   private readonly stride: number;
   private readonly padding: number;
 
-  constructor({ device, generator }: Builder, inChannels: number, outChannels: number, kernelSize: number, { stride = 1, padding = 0, bias = true }: Conv2dOptions = {}) {
+  constructor({ device, generator }: Builder, inChannels: number, outChannels: number, kernelSize: number, { stride = 1, padding = 0, bias = true }: Conv2dLayerOptions = {}) {
     super();
     this.weight = new Parameter(device, [outChannels, inChannels, kernelSize, kernelSize], kaimingFanOut(generator));
     this.bias = bias ? new Parameter(device, [outChannels], uniform(generator, 1 / Math.sqrt(inChannels * kernelSize ** 2))) : null;

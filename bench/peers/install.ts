@@ -1,0 +1,35 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The folder bench/, from the bundle in dist/ as well as from the sources. */
+export const BENCH_FOLDER = join(findRoot(), "bench");
+
+/** Loads packages that only bench/package.json depends on. */
+const require = createRequire(join(BENCH_FOLDER, "package.json"));
+
+/** Installs the other libraries with the versions of their lock file, unless they are there. */
+export function installPeers(say: (line: string) => void): void {
+  if (existsSync(join(BENCH_FOLDER, "node_modules", ".package-lock.json"))) return;
+  say("installing the other libraries into bench/node_modules (npm --prefix bench ci), about 70 MB");
+  execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: BENCH_FOLDER, stdio: ["ignore", "ignore", "inherit"] });
+}
+
+export function requirePeer(name: string): unknown {
+  return require(name);
+}
+
+export function peerVersion(name: string): string {
+  return (JSON.parse(readFileSync(join(BENCH_FOLDER, "node_modules", name, "package.json"), "utf8")) as { version: string }).version;
+}
+
+function findRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "bench", "package.json"))) {
+    if (folder === dirname(folder)) throw new Error("the folder bench/ was not found: the bench runs in a clone of the repository only");
+    folder = dirname(folder);
+  }
+  return folder;
+}

@@ -1,0 +1,56 @@
+import * as kernel from "../../kernels/matmul.ts";
+import { defineOp } from "../op.ts";
+import { run } from "../run.ts";
+import type { Tensor } from "../tensor.ts";
+import { sumTo } from "./reduce.ts";
+
+/** Which inputs have their last two axes swapped. */
+export interface MatmulOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+}
+
+const op = defineOp<Required<MatmulOptions>>({
+  name: "matmul",
+  forward(inputs, attrs) {
+    return { outputs: [product(inputs[0], inputs[1], attrs.transposeA, attrs.transposeB)] };
+  },
+  backward([dy], { inputs: [a, b], attrs: { transposeA, transposeB }, needs }) {
+    if (dy === null) return [];
+    const da = !needs[0] ? null : transposeA ? product(b, dy, transposeB, true) : product(dy, b, false, !transposeB);
+    const db = !needs[1] ? null : gradientOfB(dy, a, b, transposeA, transposeB);
+    return [da && sumTo(da, a.shape), db && sumTo(db, b.shape)];
+  },
+});
+
+/**
+ * Matrix product over the last two axes; the others broadcast.
+ *
+ * a [..., M, K] (or [..., K, M] with `transposeA`), b [..., K, N] (or [..., N, K] with `transposeB`) → [..., M, N].
+ * @throws ShapeError if a rank is below 2, the sizes of K differ, or the other axes do not broadcast.
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transposeA = false, transposeB = false } = options;
+  return op([a, b], { transposeA, transposeB })[0];
+}
+
+function gradientOfB(dy: Tensor, a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
+  // One B for a whole batch: its gradient is one long sum, rather than a batch of products to be added up.
+  const flat = b.shape.length === 2 && !transposeA;
+  const [left, right] = flat ? [rowsOf(a), rowsOf(dy)] : [a, dy];
+  return transposeB ? product(right, left, true, transposeA) : product(left, right, !transposeA, false);
+}
+
+/** All axes but the last as one. */
+function rowsOf(x: Tensor): Tensor {
+  const last = x.shape[x.shape.length - 1];
+  return x.view([x.size / last, last]);
+}
+
+/** The product without tape; where the output is small and the sum long, in parts that are then added up. */
+export function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
+  const attrs = { transposeA, transposeB };
+  const splits = kernel.matmulSplits([a, b], attrs, a.device.limits);
+  const [out] = run(kernel.matmul, [a, b], { ...attrs, splits });
+  return splits === 1 ? out : run(kernel.sumParts, [out], {})[0];
+}

@@ -1,0 +1,56 @@
+/** Numbers as people read them. The same in every locale, so that logs can be compared. */
+
+/** `4.2 s`, `2 min 05 s`, `1 h 03 min`. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds) || seconds < 0) return "?";
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const pad = (value: number): string => String(value).padStart(2, "0");
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
+  const minutes = Math.round(whole / 60);
+  return `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} min`;
+}
+
+/** `95.7 %` from 0.957. */
+export function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+/** `287 of 300 (95.7 %)`. */
+export function shareOf({ count, of }: { readonly count: number; readonly of: number }): string {
+  return of === 0 ? "none to count" : `${count} of ${of} (${percent(count / of)})`;
+}
+
+/** `1,234,567`. */
+export function thousands(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+/** Four significant digits, or fewer: a loss, a rate, a learning rate. */
+export function significant(value: number): string {
+  return Number(value.toPrecision(4)).toString();
+}
+
+/** `12.3 MB`. */
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** `1 picture`, `24 pictures`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${thousands(count)} ${count === 1 ? one : many}`;
+}
+
+/** `20261121-033105`, local time: sorts by age and fits every file system. */
+export function dateStamp(date: Date): string {
+  const pad = (value: number): string => String(value).padStart(2, "0");
+  const day = `${date.getFullYear()}${pad(date.getMonth() + 1)}${pad(date.getDate())}`;
+  return `${day}-${pad(date.getHours())}${pad(date.getMinutes())}${pad(date.getSeconds())}`;
+}
+
+/** Rows as lines, their columns padded to equal width. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd());
+}

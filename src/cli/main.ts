@@ -1,0 +1,132 @@
+import { Command, CommanderError, Option } from "commander";
+import { caption, type CaptionOptions } from "./caption.ts";
+import { doctor, probe, PROBES, type Probe } from "./doctor.ts";
+import { evaluateModel, type EvalOptions } from "./eval.ts";
+import { showFailure } from "./failure.ts";
+import { adapterOption, atLeastZero, holdOut, positiveNumber, SPLITS, wholeNumber } from "./options.ts";
+import { plain, surviveClosedPipes } from "./terminal.ts";
+import { train, type TrainOptions } from "./train.ts";
+import { VERSION } from "./version.ts";
+
+const MOST_BEAMS = 64;
+
+let working = false; // whether there is more to do than to print
+surviveClosedPipes(() => working);
+
+const program = new Command("sightline")
+  .description("Trains image captioners on WebGPU, and captions pictures with them.")
+  .version(VERSION, "-V, --version", "print the version")
+  .helpOption("-h, --help", "print this help")
+  .helpCommand(false)
+  .option("--verbose", "show where an error comes from")
+  .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
+  .configureHelp({ showGlobalOptions: true })
+  .addHelpText("after", examples(["sightline train", "sightline train --data my-photos", "sightline caption picture.jpg more.png", "sightline doctor"], "In the repository, `npm run train -- --data my-photos` does the same as `sightline train --data my-photos`."));
+
+program
+  .command("train")
+  .description("Train a captioner: on the embedded scenes, or on a folder of your own pictures.")
+  .option("--data <folder>", "a folder with images/ and captions.txt, stories.txt or dataset*.json (default: the embedded scenes)")
+  .option("--out <folder>", "where the run is written, a new or empty folder (default: runs/storyteller-DATE-TIME)")
+  .option("--resume <run>", "continue a run: its folder, or a checkpoint in it")
+  .option("--epochs <n>", "times that each picture is seen", wholeNumber(1, 100_000))
+  .option("--batch <n>", "pictures a step", wholeNumber(1, 4096))
+  .option("--lr <x>", "highest learning rate", positiveNumber)
+  .option("--seed <n>", "decides weights, order and splits", wholeNumber(0, 2 ** 32 - 1))
+  .option("--size <n>", "side of the pictures that the model sees, pixels", wholeNumber(8, 512))
+  .option("--scenes <n>", "embedded scenes to train on", wholeNumber(1, 10_000_000))
+  .addOption(
+    new Option("--hold-out <share>", 'share of a folder\'s pictures for validation, and again for testing; 0 trains on all; "published" takes the split of dataset*.json (default: 0 below 50 pictures, else published, else 0.1)').argParser(holdOut),
+  )
+  .addOption(adapterOption())
+  .addHelpText(
+    "after",
+    examples(
+      ["sightline train", "sightline train --data my-photos --out runs/my-photos", "sightline train --data flickr8k --hold-out published --epochs 20", "sightline train --resume runs/my-photos"],
+      "A folder of pictures looks like this:\n  my-photos/images/dog.jpg …\n  my-photos/captions.txt     a line \"image,caption\", then a line for each caption, such as \"dog.jpg,A dog runs\"\nCtrl-C finishes the step under way and saves; the run can then be continued with --resume.",
+    ),
+  )
+  .action((options: TrainOptions) => run(true, () => train(options, commandLine())));
+
+program
+  .command("caption")
+  .description("Say what is on pictures: a line for each.")
+  .argument("<pictures...>", "JPEG or PNG files")
+  .option("--model <run>", "the folder of a run, or a .safetensors file (default: the newest run)")
+  .option("--beam <n>", "captions that are followed at a time; 1 takes the likeliest word each time", wholeNumber(1, MOST_BEAMS), 1)
+  .option("--length-penalty <a>", "exponent of the length in beam scores; larger favours longer captions", atLeastZero, 0.7)
+  .option("--json", "print an object a line: file, caption, score, model")
+  .addOption(adapterOption())
+  .addHelpText("after", examples(["sightline caption picture.jpg", "sightline caption photos/*.jpg --model runs/my-photos", "sightline caption picture.jpg --json | jq .caption"], "A picture that cannot be read is named on stderr; the others are captioned, and the exit code is 1.\nFor programs call `npx sightline` or `npm run -s caption`: npm's own lines would stand before the JSON."))
+  .action((pictures: string[], options: CaptionOptions) => run(false, () => caption(pictures, { ...options, verbose: isVerbose() })));
+
+program
+  .command("eval")
+  .description("Score a model's captions against the references.")
+  .option("--model <run>", "the folder of a run, or a .safetensors file (default: the newest run)")
+  .option("--data <folder>", "a folder of captioned pictures (default: the pictures that the model was trained with)")
+  .addOption(new Option("--split <name>", "which of the pictures (default: test, or all with --data)").choices(SPLITS))
+  .option("--beam <n>", "captions that are followed at a time; 1 takes the likeliest word each time", wholeNumber(1, MOST_BEAMS), 1)
+  .option("--length-penalty <a>", "exponent of the length in beam scores; larger favours longer captions", atLeastZero, 0.7)
+  .option("--json", "print the scores as one JSON object")
+  .option("--out <file>", "also write a report.html with the pictures and captions")
+  .addOption(adapterOption())
+  .addHelpText("after", examples(["sightline eval", "sightline eval --model runs/my-photos --beam 3", "sightline eval --data other-photos --out report.html", "sightline eval --split train --json"]))
+  .action((options: EvalOptions) => run(false, () => evaluateModel(options, commandLine())));
+
+program
+  .command("doctor")
+  .description("Say what there is to compute on, whether it works, and what to install.")
+  .option("--json", "print the findings as one JSON object")
+  .addOption(new Option("--probe <kind>", "look at one adapter").choices(PROBES).hideHelp())
+  .addHelpText("after", examples(["sightline doctor", "SIGHTLINE_ADAPTER=software sightline doctor", "sightline doctor --json"]))
+  .action((options: { json?: boolean; probe?: Probe }) => run(false, () => (options.probe === undefined ? doctor(options) : probe(options.probe))));
+
+for (const command of program.commands) command.option("--verbose", "show where an error comes from").helpOption("-h, --help", "print this help");
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Commander has said what is wrong, or printed the help that was asked for.
+  process.exitCode = error instanceof CommanderError ? error.exitCode : fail(error);
+}
+
+/** Runs a verb; what it throws becomes one line. */
+async function run(works: boolean, verb: () => Promise<number>): Promise<void> {
+  working = works;
+  try {
+    process.exitCode = await verb();
+  } catch (error) {
+    process.exitCode = fail(error);
+  } finally {
+    working = false;
+  }
+}
+
+function fail(error: unknown): number {
+  process.stderr.write(`${showFailure(error, isVerbose())}\n`);
+  return 1;
+}
+
+function isVerbose(): boolean {
+  return process.argv.includes("--verbose");
+}
+
+/** What was typed, as it can be typed again. */
+function commandLine(): string {
+  const quoted = process.argv.slice(2).map((word) => (/^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  return ["sightline", ...quoted].join(" ");
+}
+
+/** Commander's message and its suggestion on one line. */
+function oneLine(text: string): string {
+  const [message, ...more] = plain(text.trim()).split("\n");
+  const verb = program.commands.find((command) => command.name() === process.argv[2]);
+  const help = `sightline ${verb === undefined ? "" : `${verb.name()} `}--help shows what there is`;
+  return `${message} (${[...more.map((line) => line.replace(/^\((.*)\)$/, "$1").replace(/^Did/, "did")), help].join("; ")})`;
+}
+
+function examples(commands: readonly string[], more = ""): string {
+  return `\nExamples:\n${commands.map((command) => `  ${command}`).join("\n")}${more === "" ? "" : `\n\n${more}`}`;
+}

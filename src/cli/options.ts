@@ -1,0 +1,44 @@
+import { InvalidArgumentError, Option } from "commander";
+
+/** Readers of option values: each refuses in words that follow "argument 'x' is invalid.". */
+
+export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) throw new InvalidArgumentError(`It must be a whole number ${range}.`);
+    return value;
+  };
+}
+
+/** A number above 0, such as 0.003 or 3e-3. */
+export function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value <= 0) throw new InvalidArgumentError("It must be a number above 0, such as 0.003.");
+  return value;
+}
+
+/** A number of at least 0. */
+export function atLeastZero(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value < 0) throw new InvalidArgumentError("It must be a number of at least 0, such as 0.7.");
+  return value;
+}
+
+/** Which pictures are held back from training: a share for validation and as many for test, or the data set's own split. */
+export type HoldOut = number | "published";
+
+export function holdOut(text: string): HoldOut {
+  const share = Number(text);
+  if (text === "published") return text;
+  if (text.trim() === "" || !(share >= 0 && share <= 0.4)) throw new InvalidArgumentError('It must be a share from 0 to 0.4, such as 0.1, or "published".');
+  return share;
+}
+
+export const SPLITS = ["train", "validation", "test", "all"] as const;
+export type EvaluatedSplit = (typeof SPLITS)[number];
+
+/** Of every verb that computes. */
+export function adapterOption(): Option {
+  return new Option("--adapter <kind>", "which adapter computes; auto takes a GPU where there is one").choices(["auto", "hardware", "software"]).default("auto");
+}

@@ -1,0 +1,97 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { mkdir, readdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fileError } from "../checkpoint/files.ts";
+import { InputError } from "../core/errors.ts";
+
+/** The files of a run. */
+export interface RunFolder {
+  readonly folder: string;
+  readonly last: string;
+  readonly best: string;
+  readonly metrics: string;
+  readonly report: string;
+}
+
+/** Where runs are made, and looked for. */
+const RUNS = "runs";
+
+/** Weights that come with the package, beside the bundle that this becomes part of. */
+const SHIPPED = fileURLToPath(new URL("../weights/", import.meta.url));
+
+export function filesOf(folder: string): RunFolder {
+  const [last, best, metrics, report] = ["last.safetensors", "best.safetensors", "metrics.jsonl", "report.html"].map((name) => join(folder, name));
+  return { folder, last, best, metrics, report };
+}
+
+/** A folder's name of its own for a new run. */
+export function newRunName(system: string, stamp: string): string {
+  return join(RUNS, `${system}-${stamp}`);
+}
+
+/**
+ * Makes the folder of a new run.
+ * @throws InputError if it cannot be made, or already holds something.
+ */
+export async function createRunFolder(folder: string): Promise<RunFolder> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw (cause as NodeJS.ErrnoException).code === "EEXIST" ? new InputError(`--out ${folder} must be a folder; got a file of that name`, "choose another name") : fileError("write", folder, cause);
+  }
+  const held = await readdir(folder).catch((cause: unknown) => {
+    throw fileError("read", folder, cause);
+  });
+  if (held.length === 0) return filesOf(folder);
+  const isRun = held.includes("last.safetensors") || held.includes("metrics.jsonl");
+  throw new InputError(
+    `--out ${folder} must be a new or empty folder; got one with ${isRun ? "another run" : `${held.length} files`} in it`,
+    isRun ? `choose another name, or continue that run with --resume ${folder}` : "choose another name",
+  );
+}
+
+/** The run that `--resume` names, by its folder or by a checkpoint in it. @throws InputError if there is no checkpoint. */
+export function findRun(path: string): RunFolder & { readonly checkpoint: string } {
+  if (!existsSync(path)) throw new InputError(`--resume ${path} must be the folder of a run, or a checkpoint in it; got nothing of that name`, runsHint());
+  if (!statSync(path).isDirectory()) return { ...filesOf(dirname(path)), checkpoint: path };
+  const files = filesOf(path);
+  if (existsSync(files.last)) return { ...files, checkpoint: files.last };
+  throw new InputError(`--resume ${path} must hold last.safetensors; got a folder without it`, existsSync(files.metrics) ? "the run ended before its first checkpoint; start a new one" : runsHint());
+}
+
+/**
+ * The checkpoint of the model to use: the one asked for (a run's folder or a file), else the newest run's best one, else the one that
+ * comes with the package.
+ * @throws InputError if there is none.
+ */
+export function findModel(asked: string | undefined): string {
+  if (asked === undefined) {
+    const newest = runs().at(0)?.best ?? shipped();
+    if (newest !== undefined) return newest;
+    throw new InputError(`no model found: there is no run under ${RUNS}/ and no weights came with the package`, "train one with: npm run train");
+  }
+  if (!existsSync(asked)) throw new InputError(`--model ${asked} must be the folder of a run or a .safetensors file; got nothing of that name`, runsHint());
+  if (!statSync(asked).isDirectory()) return asked;
+  const { best, last } = filesOf(asked);
+  for (const file of [best, last]) if (existsSync(file)) return file;
+  throw new InputError(`--model ${asked} must hold best.safetensors; got a folder without a checkpoint`, runsHint());
+}
+
+/** Finished checkpoints under runs/, the newest first. */
+function runs(): RunFolder[] {
+  if (!existsSync(RUNS)) return [];
+  const age = ({ best }: RunFolder): number => statSync(best).mtimeMs;
+  const found = readdirSync(RUNS).map((name) => filesOf(join(RUNS, name))).filter(({ best }) => existsSync(best));
+  return found.toSorted((a, b) => age(b) - age(a));
+}
+
+function shipped(): string | undefined {
+  const names = existsSync(SHIPPED) ? readdirSync(SHIPPED).filter((name) => name.endsWith(".safetensors")).sort() : [];
+  return names.length === 0 ? undefined : join(SHIPPED, names[0]);
+}
+
+function runsHint(): string {
+  const names = runs().slice(0, 3).map(({ folder }) => `${RUNS}/${basename(folder)}`);
+  return names.length === 0 ? "train a model with: npm run train" : `there ${names.length === 1 ? "is" : "are"} ${names.join(", ")}`;
+}

@@ -1,0 +1,161 @@
+import { ShapeError } from "../core/errors.ts";
+import { broadcastShapes, sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
+import { broadcastIndex } from "./elementwise.ts";
+import { gemmProgram, gemmSplits } from "./gemm.ts";
+import type { Activation, Operand, Product, ProductSize, Variant } from "./gemm-product.ts";
+import type { Kernel, KernelLimits, TensorSpec } from "./kernel.ts";
+import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
+
+export interface MatmulAttrs {
+  /** The last two axes of a are [K, M] instead of [M, K]. */
+  readonly transposeA?: boolean;
+  /** The last two axes of b are [N, K] instead of [K, N]. */
+  readonly transposeB?: boolean;
+  /** There is a third input [N], added to each row. */
+  readonly bias?: boolean;
+  readonly activation?: Activation;
+  /** Cuts the sum into that many parts, each a product of its own: out [splits, ..., M, N], to be summed. No bias, no activation. */
+  readonly splits?: number;
+  /** Instead of the best guess. */
+  readonly variant?: Variant;
+}
+
+interface MatmulShape extends ProductSize {
+  readonly splits: number;
+  /** Axes before the last two of a, b and the output, after rows of a batch of A have become rows of one A. */
+  readonly batchA: Shape;
+  readonly batchB: Shape;
+  readonly batchOut: Shape;
+  readonly out: Shape;
+}
+
+/**
+ * Matrix product out = activation(a · b + bias), batched, with broadcasting of the axes before the last two.
+ *
+ * a [..., M, K] (or [..., K, M]), b [..., K, N] (or [..., N, K]), bias [N], f32 → out [..., M, N].
+ * @throws ShapeError if a rank is below 2, the sizes of K differ, the other axes do not broadcast, or bias is not [N].
+ */
+export const matmul: Kernel<MatmulAttrs> = {
+  name: "matmul",
+  infer(inputs, attrs) {
+    const { out, splits, columns } = matmulShape(inputs, attrs);
+    const bias = inputs[2];
+    if ((attrs.bias === true) !== (bias !== undefined)) throw new ShapeError(`matmul: attribute bias must say whether there is a third input; got ${attrs.bias === true} with ${inputs.length} inputs`);
+    if (bias !== undefined && !sameShape(bias.shape, [columns])) throw new ShapeError(`matmul: bias must be [${columns}]; got ${showShape(bias.shape)}`);
+    if (splits > 1 && (bias !== undefined || (attrs.activation ?? "none") !== "none")) throw new ShapeError("matmul: a product in parts can have no bias and no activation");
+    return [spec(splits > 1 ? [splits, ...out] : out)];
+  },
+  cost(inputs, attrs) {
+    const { rows, columns, depth, batch, splits } = matmulShape(inputs, attrs);
+    return { flops: 2 * rows * columns * depth * (batch / splits), bytes: bytesOf(...inputs, ...matmul.infer(inputs, attrs)) };
+  },
+  program(inputs, attrs, limits) {
+    return gemmProgram(matmulProduct(inputs, attrs), limits, attrs.variant);
+  },
+};
+
+/** Into how many parts {@link matmul} should cut its sum on this adapter. */
+export function matmulSplits(inputs: readonly TensorSpec[], attrs: MatmulAttrs, limits: KernelLimits): number {
+  return gemmSplits(matmulShape(inputs, attrs), limits);
+}
+
+function matmulShape([a, b]: readonly TensorSpec[], { transposeA = false, transposeB = false, splits = 1 }: MatmulAttrs): MatmulShape {
+  if (a.shape.length < 2 || b.shape.length < 2) throw new ShapeError(`matmul: both inputs must have at least two axes; got ${showShape(a.shape)} and ${showShape(b.shape)}`);
+  const [m, k] = lastTwo(a.shape, transposeA);
+  const [inner, n] = lastTwo(b.shape, transposeB);
+  if (k !== inner) throw new ShapeError(`matmul: the inner sizes must be equal; got ${k} of ${showShape(a.shape)} and ${inner} of ${showShape(b.shape)}`);
+  const batchA = a.shape.slice(0, -2);
+  const batchB = b.shape.slice(0, -2);
+  const batchOut = broadcastShapes(batchA, batchB, "matmul");
+  const out = [...batchOut, m, n];
+  const depth = Math.ceil(k / splits);
+  // With one B for all, the batch of A is one tall A.
+  if (sizeOf(batchB) === 1 && !transposeA) return { rows: m * sizeOf(batchOut), columns: n, depth, batch: splits, splits, batchA: [], batchB: [], batchOut: [], out };
+  return { rows: m, columns: n, depth, batch: sizeOf(batchOut) * splits, splits, batchA, batchB, batchOut, out };
+}
+
+function lastTwo(shape: Shape, transpose: boolean): [number, number] {
+  const [first, second] = shape.slice(-2);
+  return transpose ? [second, first] : [first, second];
+}
+
+function matmulProduct(inputs: readonly TensorSpec[], attrs: MatmulAttrs): Product {
+  const shape = matmulShape(inputs, attrs);
+  const { rows, columns, batch, depth, splits, batchA, batchB, batchOut } = shape;
+  const { transposeA = false, transposeB = false } = attrs;
+  const k = lastTwo(inputs[0].shape, transposeA)[1];
+  const matrices = batch / splits;
+  const matrix = splits === 1 ? "batch" : `(batch % ${matrices}u)`;
+  return {
+    rows,
+    columns,
+    batch,
+    depth,
+    axes: [{ index: "k", extent: splits === 1 ? `${k}u` : "count" }],
+    prelude: `let firstA = ${matrices === 1 ? "0u" : `(${broadcastIndex(matrix, batchOut, batchA)}) * ${rows * k}u`};
+let firstB = ${matrices === 1 ? "0u" : `(${broadcastIndex(matrix, batchOut, batchB)}) * ${columns * k}u`};
+${splits === 1 ? "let skip = 0u;" : `let skip = batch / ${matrices}u * ${depth}u;\nlet count = min(${depth}u, max(skip, ${k}u) - skip);`}`,
+    a: matrixOperand("a", "firstA", rows, k, !transposeA),
+    b: matrixOperand("b", "firstB", columns, k, transposeB),
+    inputs: ["a", "b", ...(inputs.length > 2 ? ["bias"] : [])],
+    locateOutput: (column, s) => `let at${s} = batch * ${rows * columns}u + ${column};`,
+    output: (row, s) => `at${s} + ${row} * ${columns}u`,
+    bias: inputs.length > 2 ? { along: "column", load: (column) => `bias[${column}]` } : undefined,
+    activation: attrs.activation ?? "none",
+  };
+}
+
+/** An operand stored as [lines, k] or [k, lines], where a line is a row of A or a column of B. */
+function matrixOperand(binding: string, first: string, lines: number, k: number, alongSum: boolean): Operand {
+  if (alongSum) {
+    return {
+      binding,
+      locate: (index, s) => `let at${s} = ${first} + (${index}) * ${k}u + skip;`,
+      advance: () => "",
+      stride: 1,
+      load: (s, offset) => `${binding}[at${s} + ${offset}]`,
+    };
+  }
+  return {
+    binding,
+    locate: (index, s) => `let at${s} = ${first} + skip * ${lines}u + ${index};`,
+    advance: () => "",
+    stride: lines,
+    load: (s, offset) => `${binding}[at${s} + ${offset}]`,
+    load4: lines % 4 === 0 ? (s, offset) => `${binding}[(at${s} + ${offset}) / 4u]` : undefined,
+  };
+}
+
+const LANES = 64; // one wavefront on AMD, two warps on NVIDIA
+
+/**
+ * The sum over the first axis: out = Σ parts[s]. The second half of a product whose sum was cut.
+ *
+ * parts [S, ...] f32 → out [...]. One thread per element; always in the same order, so always the same bits.
+ */
+export const sumParts: Kernel = {
+  name: "sumParts",
+  infer([parts]) {
+    if (parts.shape.length === 0) throw new ShapeError("sumParts: the input must have an axis to sum over; got []");
+    return [spec(parts.shape.slice(1))];
+  },
+  cost([parts]) {
+    return { flops: sizeOf(parts.shape), bytes: bytesOf(parts, spec(parts.shape.slice(1))) };
+  },
+  program([parts], _, limits) {
+    const size = sizeOf(parts.shape.slice(1));
+    return {
+      wgsl: `${bindings([["parts", "f32"]], [["out", "f32"]])}
+
+@compute @workgroup_size(${LANES})
+fn main(${ENTRY_PARAMETERS}) {
+  let i = ${workgroupNumber()} * ${LANES}u + lane;
+  if (i >= ${size}u) { return; }
+  var sum = 0.0;
+  for (var part = 0u; part < ${parts.shape[0]}u; part++) { sum += parts[part * ${size}u + i]; }
+  out[i] = sum;
+}`,
+      grid: foldGrid(Math.ceil(size / LANES), limits),
+    };
+  },
+};

@@ -1,0 +1,4 @@
+import { testOp } from "./harness.ts";
+import { concatCase } from "./concat.ts";
+
+testOp(concatCase);

@@ -1,0 +1,4 @@
+import { linearCase } from "./linear.ts";
+import { testOp } from "./harness.ts";
+
+testOp(linearCase);

@@ -1,0 +1,4 @@
+import { testOp } from "./harness.ts";
+import { lstmCase } from "./lstm.ts";
+
+testOp(lstmCase);

@@ -1,0 +1,4 @@
+import { testOp } from "./harness.ts";
+import { mseLossCase } from "./mse-loss.ts";
+
+testOp(mseLossCase);

@@ -1,0 +1,4 @@
+import { testOp } from "./harness.ts";
+import { transposeCase } from "./permute.ts";
+
+testOp(transposeCase);

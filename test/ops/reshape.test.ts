@@ -1,0 +1,4 @@
+import { testOp } from "./harness.ts";
+import { reshapeCase } from "./reshape.ts";
+
+testOp(reshapeCase);

@@ -1,0 +1,4 @@
+import { testOp } from "./harness.ts";
+import { sliceCase } from "./slice.ts";
+
+testOp(sliceCase);
