@@ -1,11 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, loadavg, totalmem } from "node:os";
-import { join } from "node:path";
 import type { AdapterSummary } from "../src/device/adapter.ts";
 import type { Device } from "../src/device/device.ts";
-import { BENCH_FOLDER } from "./peers/install.ts";
+import { BENCH_FOLDER, ownVersion, versionIn } from "./peers/install.ts";
 
 /** Where and when results were measured: what must agree before two of them may be compared. */
 export interface Environment {
@@ -37,7 +35,7 @@ export function readEnvironment(device: Device, date: Date): Environment {
     memoryBytes: totalmem(),
     load: loadavg()[0],
     platform: `${process.platform} ${process.arch}`,
-    versions: { sightline: versionIn(join(BENCH_FOLDER, "..", "package.json")), node: process.versions.node, webgpu: versionOf("webgpu") },
+    versions: { sightline: ownVersion(), node: process.versions.node, webgpu: versionOf("webgpu") },
   };
 }
 
@@ -53,8 +51,4 @@ function readCommit(): string {
 
 function versionOf(name: string): string {
   return versionIn(createRequire(import.meta.url).resolve(`${name}/package.json`));
-}
-
-function versionIn(file: string): string {
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }

@@ -14,7 +14,7 @@ import { idealSeconds, type Rates } from "./peak.ts";
 const DRAWN = 65_536;
 
 /** Times the budget of a measurement that a single run may take. */
-const PATIENCE = 4;
+const PATIENCE = 2;
 
 export type Direction = "forward" | "backward";
 

@@ -2,8 +2,12 @@ import type { Command } from "../src/device/commands.ts";
 import type { Device } from "../src/device/device.ts";
 import type { Cost } from "../src/kernels/kernel.ts";
 import { defaultStep, type DefaultStep } from "./default-step.ts";
+import { timeInSitu } from "./in-situ.ts";
 import { totalCost } from "./kernels.ts";
-import { measure, measureCommands, timed, type Summary } from "./measure.ts";
+import { bind, measure, summarize, timed, type Summary } from "./measure.ts";
+
+/** Steps in which each kernel is timed. */
+const SHARE_RUNS = 5;
 
 /** What the default training step, or one caption, took. */
 export interface StepTime {
@@ -28,16 +32,11 @@ export interface KernelShare {
   readonly time: Summary;
 }
 
-/** Measures the default training step, each of its kernels, and one caption; `budget` in seconds for each. */
+/** Measures the default training step, its kernels where the adapter has timestamps, and one caption; `budget` in seconds for each. */
 export async function measureStep(device: Device, budget: number): Promise<{ steps: StepTime[]; shares: KernelShare[] }> {
   using made = await defaultStep(device);
   const training = await measureTraining(device, made, budget);
-  const shares: KernelShare[] = [];
-  for (const [kernel, commands] of byKernel(made.step.recording!.list)) {
-    const time = (await measureCommands(device, commands, budget / 4)) as Summary; // no patience given
-    shares.push({ kernel, dispatches: commands.length, cost: totalCost(commands), time });
-  }
-  shares.sort((a, b) => b.time.median - a.time.median);
+  const shares = device.limits.features.has("timestamp-query") ? await measureShares(device, made.step.recording!.list) : [];
   return { steps: [training, await measureCaption(device, made, budget)], shares };
 }
 
@@ -76,8 +75,16 @@ function memoryOf(device: Device): Pick<StepTime, "peakBytes" | "processBytes"> 
   return { peakBytes: device.memory().peakBytes, processBytes: process.memoryUsage().rss };
 }
 
-function byKernel(commands: readonly Command[]): Map<string, Command[]> {
-  const groups = new Map<string, Command[]>();
-  for (const command of commands) groups.set(command.name, [...(groups.get(command.name) ?? []), command]);
-  return groups;
+/** Times of all kernels within the step, the longest first. */
+async function measureShares(device: Device, commands: readonly Command[]): Promise<KernelShare[]> {
+  const bound = await bind(device, commands);
+  const runs: number[][] = [];
+  while (runs.length < SHARE_RUNS) runs.push(await timeInSitu(device, bound));
+  const names = [...new Set(commands.map(({ name }) => name))];
+  const shares = names.map((kernel): KernelShare => {
+    const own = commands.flatMap(({ name }, i) => (name === kernel ? [i] : []));
+    const time = summarize(runs.map((seconds) => own.reduce((sum, i) => sum + seconds[i], 0)));
+    return { kernel, dispatches: own.length, cost: totalCost(own.map((i) => commands[i])), time };
+  });
+  return shares.sort((a, b) => b.time.median - a.time.median);
 }

@@ -134,10 +134,10 @@ describe("captions", () => {
     };
     expect(captionsOf(facts)).toEqual([
       "a small red circle is to the left of a large blue square which is above a small green star",
-      "there is a large blue square to the right of a small red circle and above a small green star",
-      "a large blue square with a small red circle to its left and a small green star below it",
-      "a small green star is below a large blue square which has a small red circle to its left",
-      "the picture shows a small red circle to the left of a large blue square and a small green star below the same square",
+      "there is a small red circle to the left of a large blue square with a small green star below it",
+      "a small red circle with a large blue square to its right which has a small green star below it",
+      "a small red circle is to the left of a large blue square and a small green star is below the same square",
+      "the picture shows a small red circle and to its right a large blue square with a small green star below it",
     ]);
   });
 
@@ -169,7 +169,7 @@ describe("captions", () => {
       "A small red circle",
       "on the left is a small red circle and on the left is a large blue square",
       "on the left is a small red circle and at the bottom is a large blue square",
-      "the picture shows a small red circle above a large blue square and a small red star below the same circle",
+      "a small red circle is above a large blue square and a small red star is below the same circle",
     ]) {
       expect(parseCaption(text), text).toBeNull();
     }

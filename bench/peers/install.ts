@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { InputError } from "../../src/core/errors.ts";
 
 /** The folder bench/, from the bundle in dist/ as well as from the sources. */
 export const BENCH_FOLDER = join(findRoot(), "bench");
@@ -14,7 +15,11 @@ const require = createRequire(join(BENCH_FOLDER, "package.json"));
 export function installPeers(say: (line: string) => void): void {
   if (existsSync(join(BENCH_FOLDER, "node_modules", ".package-lock.json"))) return;
   say("installing the other libraries into bench/node_modules (npm --prefix bench ci), about 70 MB");
-  execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: BENCH_FOLDER, stdio: ["ignore", "ignore", "inherit"] });
+  try {
+    execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: BENCH_FOLDER, stdio: ["ignore", "ignore", "inherit"] });
+  } catch (error) {
+    throw new InputError("--peers: the other libraries could not be installed", "see npm's message above; npm --prefix bench ci tries again", { cause: error });
+  }
 }
 
 export function requirePeer(name: string): unknown {
@@ -22,7 +27,17 @@ export function requirePeer(name: string): unknown {
 }
 
 export function peerVersion(name: string): string {
-  return (JSON.parse(readFileSync(join(BENCH_FOLDER, "node_modules", name, "package.json"), "utf8")) as { version: string }).version;
+  return versionIn(join(BENCH_FOLDER, "node_modules", name, "package.json"));
+}
+
+/** The version of this library. */
+export function ownVersion(): string {
+  return versionIn(join(BENCH_FOLDER, "..", "package.json"));
+}
+
+/** The version that a package.json says. */
+export function versionIn(file: string): string {
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 function findRoot(): string {

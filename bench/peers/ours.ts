@@ -22,7 +22,10 @@ export function ours(device: Device, version: string): Contender {
         async run(times) {
           await stopwatch.run(times);
         },
-        values: () => result.read(),
+        async values() {
+          recording.replay();
+          return await result.read();
+        },
         dispose() {
           stopwatch[Symbol.dispose]();
           recording.dispose();

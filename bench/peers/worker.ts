@@ -2,6 +2,7 @@ import { requestDevice } from "../../src/device/device.ts";
 import { findAdapter, onExit } from "../../src/device/gpu-node.ts";
 import { calibrate, timed } from "../measure.ts";
 import type { Contender, Prepared, Workload } from "./contender.ts";
+import { ownVersion } from "./install.ts";
 import { jax } from "./jax.ts";
 import { ours } from "./ours.ts";
 import { tfjs } from "./tfjs.ts";
@@ -68,7 +69,7 @@ export async function serveContender(name: ContenderName): Promise<void> {
 async function load(name: ContenderName): Promise<{ loaded: Contender; adapter: string }> {
   if (name === "sightline") {
     const device = await requestDevice();
-    return { loaded: ours(device, "this one"), adapter: device.adapter.description };
+    return { loaded: ours(device, ownVersion()), adapter: device.adapter.description };
   }
   const adapter = await provideWebGpu();
   return { loaded: name === "jax-js" ? await jax() : await tfjs(), adapter };

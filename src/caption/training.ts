@@ -147,7 +147,8 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
   };
 
   const begun = performance.now();
-  let step = resume?.step ?? 0;
+  const first = resume?.step ?? 0;
+  let step = first;
   let secondsPerStep = 0;
   let lastTime = begun;
   /** Waits for a step's numbers and passes them on; called one step late, so that the device never waits for the host. */
@@ -159,7 +160,8 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
     const now = performance.now();
     const seconds = (now - lastTime) / 1000;
     lastTime = now;
-    secondsPerStep = secondsPerStep === 0 ? seconds : secondsPerStep + (seconds - secondsPerStep) / RATE_STEPS;
+    const counted = done - first; // the first step also compiles: it tells nothing of the next ones
+    secondsPerStep = counted <= 2 ? seconds : secondsPerStep + (seconds - secondsPerStep) / Math.min(RATE_STEPS, counted - 1);
     hooks.onStep?.({
       epoch: Math.ceil(done / batches.perEpoch),
       epochs: recipe.epochs,

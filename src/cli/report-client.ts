@@ -4,6 +4,7 @@ import uPlot from "uplot";
 import type { ReportCurves } from "./report-page.ts";
 
 const CHART_HEIGHT = 330;
+const FEW_PICTURES = 48;
 const NARROW = 560; // pixels; below it the chart is lower
 
 function press(group: HTMLElement, pressed: HTMLButtonElement): void {
@@ -30,7 +31,7 @@ function colour(name: string): string {
 function drawCurves(holder: HTMLElement, curves: ReportCurves, scale: "linear" | "log"): uPlot {
   const width = holder.clientWidth - 24;
   const axis = { stroke: () => colour("soft"), grid: { stroke: () => colour("line"), width: 1 }, ticks: { stroke: () => colour("line"), width: 1, size: 5 }, font: "12px system-ui, sans-serif" };
-  const round = (value: number | null): string => (value === null ? "" : value.toPrecision(3));
+  const round = (value: number | null): string => (value === null ? "" : String(Number(value.toPrecision(3))));
   const shown = (_: uPlot, value: number | null): string => (value === null ? "–" : value.toFixed(4));
   const options: uPlot.Options = {
     width,
@@ -81,5 +82,29 @@ function startChart(): void {
   addEventListener("afterprint", () => onPaper(false));
 }
 
-choose("filters", ({ dataset }) => document.getElementById("grid")?.setAttribute("data-show", dataset.filter ?? "all"));
+/** Shows the pictures of a class, the first few unless more are asked for. */
+function startGrid(): void {
+  const pictures = [...document.querySelectorAll<HTMLElement>("#grid > li")];
+  const more = document.getElementById("more");
+  let [filter, most] = ["all", FEW_PICTURES];
+  const show = (): void => {
+    const wanted = pictures.filter(({ classList }) => filter === "all" || classList.contains(filter));
+    for (const picture of pictures) picture.hidden = true;
+    for (const picture of wanted.slice(0, most)) picture.hidden = false;
+    if (more === null) return;
+    more.hidden = wanted.length <= most;
+    more.querySelector("button")!.textContent = `show all ${wanted.length}`;
+  };
+  choose("filters", ({ dataset }) => {
+    [filter, most] = [dataset.filter ?? "all", FEW_PICTURES];
+    show();
+  });
+  more?.addEventListener("click", () => {
+    most = pictures.length;
+    show();
+  });
+  show();
+}
+
+startGrid();
 startChart();

@@ -39,7 +39,7 @@ export interface ReportContents {
   readonly pictures: { readonly heading: string; readonly about: string; readonly rightMeans: string; readonly wrongMeans: string; readonly shown: readonly ReportPicture[] };
   readonly scores: { readonly terms: string; readonly rows: readonly ScoreRow[] };
   /** How it was made: headings with names and values. */
-  readonly facts: readonly { readonly heading: string; readonly entries: readonly (readonly [string, string])[] }[];
+  readonly facts: { readonly about: string; readonly lists: readonly { readonly heading: string; readonly entries: readonly (readonly [string, string])[] }[] };
   readonly command: string;
   readonly version: string;
   readonly created: string;
@@ -134,9 +134,10 @@ function picturesSection({ heading, about, rightMeans, wrongMeans, shown }: Repo
   return `<section aria-labelledby="pictures">
 <div class="bar"><h2 id="pictures">${escapeHtml(heading)}</h2><div class="choices" id="filters" role="group" aria-label="Which pictures to show" hidden>${buttons.join("")}</div></div>
 <p class="about">${escapeHtml(about)}</p>
-<ul class="grid" id="grid" data-show="all">
+<ul class="grid" id="grid">
 ${shown.map((picture) => figure(picture, rightMeans, wrongMeans)).join("\n")}
 </ul>
+<p class="more" id="more" hidden><button type="button">show more</button></p>
 </section>`;
 }
 
@@ -144,7 +145,7 @@ function figure({ name, source, caption, reference, right, heldOut }: ReportPict
   const said = caption === "" ? "(nothing)" : caption;
   const mark = right ? `<span class="mark ok" title="${escapeHtml(rightMeans)}">✓<span class="unseen"> ${escapeHtml(rightMeans)}</span></span>` : `<span class="mark off" title="${escapeHtml(wrongMeans)}">✗<span class="unseen"> ${escapeHtml(wrongMeans)}</span></span>`;
   return `<li class="${right ? "right" : "wrong"}${heldOut ? " held-out" : ""}"><figure>
-<div class="picture"><img src="${source}" alt="${escapeHtml(`${name}; reference: ${reference}`)}" loading="lazy">${mark}${heldOut ? '<span class="tag">unseen pair</span>' : ""}</div>
+<div class="picture"><img src="${source}" alt="${escapeHtml(`${name}; reference: ${reference}`)}">${mark}${heldOut ? '<span class="tag">unseen pair</span>' : ""}</div>
 <figcaption><p class="caption">${right ? escapeHtml(said) : markDifferences(said, reference)}</p>${said === reference ? "" : `<p class="reference"><span>reference</span> ${escapeHtml(reference)}</p>`}<p class="name">${escapeHtml(name)}</p></figcaption>
 </figure></li>`;
 }
@@ -171,13 +172,14 @@ ${lines.join("\n")}
 </section>`;
 }
 
-function factsSection(facts: ReportContents["facts"], command: string): string {
-  const lists = facts.map(({ heading, entries }) => `<div class="card"><h3>${escapeHtml(heading)}</h3><dl>${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join("")}</dl></div>`);
+function factsSection({ about, lists }: ReportContents["facts"], command: string): string {
+  const cards = lists.map(({ heading, entries }) => `<div class="card"><h3>${escapeHtml(heading)}</h3><dl>${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join("")}</dl></div>`);
   return `<section aria-labelledby="made">
 <h2 id="made">How it was made</h2>
+<p class="about">${escapeHtml(sentence(about))}</p>
 <pre class="card"><code>${escapeHtml(command)}</code></pre>
 <div class="facts">
-${lists.join("\n")}
+${cards.join("\n")}
 </div>
 </section>`;
 }

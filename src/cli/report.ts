@@ -27,8 +27,8 @@ const JPEG_QUALITY = 88;
 /** Points of the loss curve: more than a screen has columns helps nobody. */
 const MAX_POINTS = 1200;
 
-/** Memory of the smoothed training loss, in steps. */
-const SMOOTHING = 20;
+/** The smoothed training loss is the mean over this many steps before and after. */
+const SMOOTHING = 8;
 
 export interface ReportInput {
   readonly device: Device;
@@ -73,7 +73,7 @@ async function contentsOf(input: ReportInput): Promise<ReportContents> {
       shown,
     },
     scores: { terms, rows: scoreRows(scores) },
-    facts: factsOf(input, history),
+    facts: { about: data.summary, lists: factsOf(input, history) },
     command,
     version: VERSION,
     created: new Date().toISOString().slice(0, 16).replace("T", " ") + " UTC",
@@ -94,7 +94,7 @@ function tilesOf(scores: Scores, captioner: Captioner, history: MetricsHistory |
   return [
     ...right,
     { label: "CIDEr-D", value: scores.cider.toFixed(2), detail: "of at most 10" },
-    { label: "BLEU-4", value: percent(scores.bleu[3]), detail: "phrases of up to 4 words" },
+    { label: "BLEU-4", value: percent(scores.bleu[3]), detail: "up to 4 words" },
     { label: "Model", value: compact(captioner.model.parameterCount()), detail: `weights, ${thousands(captioner.vocabulary.size)} words` },
     ...(last === undefined ? [] : [{ label: "Training", value: duration(last.seconds), detail: `${counted(last.step, "step")}` }]),
   ];
@@ -107,11 +107,11 @@ function compact(value: number): string {
 
 function curvesOf({ steps, validations }: MetricsHistory): ReportCurves {
   const validationAt = new Map(validations.map(({ step, validationLoss }) => [step, validationLoss]));
-  let [sum, weight] = [0, 0];
-  const points = steps.map(({ step, loss }) => {
-    sum += (loss - sum) / SMOOTHING;
-    weight += (1 - weight) / SMOOTHING;
-    return { step, loss, smoothed: sum / weight, validation: validationAt.get(step) ?? null };
+  const points = steps.map(({ step, loss }, i) => {
+    const reach = Math.min(SMOOTHING, i, steps.length - 1 - i);
+    const near = steps.slice(i - reach, i + reach + 1);
+    const smoothed = near.reduce((sum, other) => sum + other.loss, 0) / near.length;
+    return { step, loss, smoothed, validation: validationAt.get(step) ?? null };
   });
   const every = Math.ceil(points.length / MAX_POINTS);
   const kept = points.filter(({ validation }, i) => i % every === 0 || i === points.length - 1 || validation !== null);
@@ -124,7 +124,7 @@ function curvesOf({ steps, validations }: MetricsHistory): ReportCurves {
   };
 }
 
-function factsOf({ device, captioner, data, timings, training }: ReportInput, history: MetricsHistory | null): ReportContents["facts"] {
+function factsOf({ device, captioner, timings, training }: ReportInput, history: MetricsHistory | null): ReportContents["facts"]["lists"] {
   const { kind, description, vendor, architecture, reason } = device.adapter;
   const rates = (history?.steps ?? []).map(({ picturesPerSecond }) => picturesPerSecond).toSorted((a, b) => a - b);
   const { model, maxLength } = captioner.config;
@@ -132,7 +132,6 @@ function factsOf({ device, captioner, data, timings, training }: ReportInput, hi
     {
       heading: "Run",
       entries: [
-        ["pictures", data.summary],
         ...(rates.length === 0 ? [] : [["speed", `${significant(rates[Math.floor(rates.length / 2)])} pictures/s (median)`] as const]),
         ...timings,
       ],

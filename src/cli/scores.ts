@@ -20,10 +20,10 @@ export function scoreRows(scores: Scores): ScoreRow[] {
       : { name: "… with an unseen pair", value: shareOf(factsRightHeldOut), definition: "The same for scenes with a colour on a shape that training never showed together, such as a red star." },
     { name: "word for word", value: shareOf(scores.exact), definition: "The caption is one of the references, capitals and punctuation aside." },
     { name: "CIDEr-D", value: scores.cider.toFixed(3), definition: "Agreement in phrases, rare ones counting more; 0 to 10. Word statistics come from these references, so numbers compare within one data set only." },
-    ...scores.bleu.map((value, i) => ({ name: `BLEU-${i + 1}`, value: percent(value), definition: `Share of the captions' phrases of up to ${counted(i + 1)} that occur in a reference, with a penalty for short captions.` })),
+    ...scores.bleu.map((value, i) => ({ name: `BLEU-${i + 1}`, value: percent(value), definition: i === 0 ? "Share of the captions' words that occur in a reference, with a penalty for short captions." : `The same for phrases of up to ${i + 1} words.` })),
     { name: "ROUGE-L", value: percent(scores.rougeL), definition: "The longest sequence of words that caption and reference share, in order." },
     { name: "token F1", value: percent(scores.tokenF1), definition: "Words in common, whatever their order." },
-    { name: "distinct captions", value: percent(scores.distinct), definition: "Different captions among all; a low share means that the model repeats itself." },
+    { name: "distinct captions", value: `${scores.distinct} of ${scores.images}`, definition: "Different captions; few of them mean that the model repeats itself." },
   ];
   return rows.filter((row) => row !== null);
 }
@@ -38,8 +38,4 @@ export function scoringTerms(scores: Scores, split: string, beam: number): strin
 /** A small table for the terminal. */
 export function showScores(scores: Scores): string[] {
   return table(scoreRows(scores).map(({ name, value }) => [`  ${name}`, value]));
-}
-
-function counted(words: number): string {
-  return words === 1 ? "one word" : `${words} words`;
 }

@@ -1,7 +1,7 @@
 import { ShapeError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { Grid, Kernel, KernelLimits, TensorSpec } from "./kernel.ts";
-import { independentThreads, laneReduction, layRows, packRow, powerOfTwoAbove, rowEntry, sumComponents } from "./row-reduce.ts";
+import { independentThreads, laneReduction, layRows, layThreads, packRow, powerOfTwoAbove, rowEntry, sumComponents } from "./row-reduce.ts";
 import { bindings, bytesOf, ENTRY_PARAMETERS, f32, foldGrid, spec, workgroupNumber, type Binding } from "./wgsl.ts";
 
 const LANES = 256; // threads of a workgroup that walks planes together
@@ -264,18 +264,16 @@ export const batchNormFixed: Kernel<{ eps: number }> = {
     return { flops: 3 * channels, bytes: 4 * channels * (CHANNEL.size + 4) };
   },
   program([weight], { eps }, limits) {
+    const layout = layThreads(sizeOf(weight.shape), limits);
     return {
       wgsl: `${CHANNEL.wgsl}
 ${bindings(["weight", "bias", "runningMean", "runningVar"].map((name): Binding => [name, "f32"]), [["channels", "Channel"]])}
 
-@compute @workgroup_size(64)
-fn main(${ENTRY_PARAMETERS}) {
-  let c = ${workgroupNumber()} * 64u + lane;
-  if (c >= arrayLength(&channels)) { return; }
+${rowEntry(layout, "c")}
   let rstd = inverseSqrt(runningVar[c] + ${f32(eps)});
   channels[c] = Channel(runningMean[c], 0.0, rstd, weight[c] * rstd, bias[c]);
 }`,
-      grid: foldGrid(Math.ceil(sizeOf(weight.shape) / 64), limits),
+      grid: layout.grid,
     };
   },
 };

@@ -30,6 +30,9 @@ export interface Conv2dWeightGradientAttrs extends Conv2dAttrs {
   readonly splits?: number;
 }
 
+/** Rows of output pixels from this length on are summed along, shorter ones across the images of a batch. */
+const LONG_ROW = 16;
+
 /** All sizes of a convolution; `h` and `w` in pairs, `i` and `o` channels of one group. */
 interface Geometry {
   readonly n: number;
@@ -176,10 +179,14 @@ function forwardProduct(g: Geometry, bias: boolean, activation: Activation): Pro
       { index: "channel", extent: `${g.i}u` },
     ],
     prelude: "",
+    advance: `let weightOffset = tapY * ${g.kernel[1]}u + tapX;
+let down = tapY * ${g.dilation[0]}u;
+let right = tapX * ${g.dilation[1]}u;
+let inputOffset = down * ${w}u + right;`,
     a: {
       binding: "weight",
       locate: (row, s) => `let first${s} = (batch * ${g.o}u + ${row}) * ${g.i * g.taps}u;`,
-      advance: (s) => `let at${s} = first${s} + tapY * ${g.kernel[1]}u + tapX;`,
+      advance: (s) => `let at${s} = first${s} + weightOffset;`,
       stride: g.taps,
       load: (s, offset) => `weight[at${s} + ${offset}]`,
     },
@@ -189,8 +196,8 @@ function forwardProduct(g: Geometry, bias: boolean, activation: Activation): Pro
 let y${s} = pixel${s} / ${ow}u % ${oh}u * ${g.stride[0]}u - ${g.padding[0]}u; // below 0: wraps to a large number
 let x${s} = pixel${s} % ${ow}u * ${g.stride[1]}u - ${g.padding[1]}u;
 let first${s} = (pixel${s} / ${pixels}u * ${g.channelsIn}u + batch * ${g.i}u) * ${h * w}u + y${s} * ${w}u + x${s};`,
-      advance: (s) => `let inside${s} = ${padded ? `y${s} + tapY * ${g.dilation[0]}u < ${h}u && x${s} + tapX * ${g.dilation[1]}u < ${w}u` : "true"};
-let at${s} = ${masked(padded, `first${s} + tapY * ${g.dilation[0] * w}u + tapX * ${g.dilation[1]}u`, s, "0u")};`,
+      advance: (s) => `let inside${s} = ${padded ? `(y${s} + down < ${h}u) & (x${s} + right < ${w}u)` : "true"};
+let at${s} = ${masked(padded, `first${s} + inputOffset`, s, "0u")};`,
       stride: h * w,
       load: (s, offset) => masked(padded, `x[at${s} + ${offset}]`, s, "0.0"),
     },
@@ -244,24 +251,29 @@ let firstChannel = batch / ${phases}u * ${g.o}u;
 let tapRows = ${pick(vertical.counts, "phaseY")};
 let tapColumns = ${pick(horizontal.counts, "phaseX")};
 let firstTapY = ${pick(vertical.firsts, "phaseY")};
-let firstTapX = ${pick(horizontal.firsts, "phaseX")};`,
+let firstTapX = ${pick(horizontal.firsts, "phaseX")};
+let firstY = u32((i32(phaseY) + ${g.padding[0]} - i32(firstTapY) * ${g.dilation[0]}) / ${g.stride[0]});
+let firstX = u32((i32(phaseX) + ${g.padding[1]} - i32(firstTapX) * ${g.dilation[1]}) / ${g.stride[1]});`,
+    advance: `let weightOffset = (firstTapY + tapRow * ${vertical.step}u) * ${g.kernel[1]}u + firstTapX + tapColumn * ${horizontal.step}u;
+let up = tapRow * ${vertical.hop}u;
+let left = tapColumn * ${horizontal.hop}u;
+let gradientOffset = up * ${ow}u + left;`,
     a: {
       binding: "weight",
-      locate: (row, s) => `let first${s} = (firstChannel * ${g.i}u + ${row}) * ${g.taps}u + firstTapY * ${g.kernel[1]}u + firstTapX;`,
-      advance: (s) => `let at${s} = first${s} + tapRow * ${vertical.step * g.kernel[1]}u + tapColumn * ${horizontal.step}u;`,
+      locate: (row, s) => `let first${s} = (firstChannel * ${g.i}u + ${row}) * ${g.taps}u;`,
+      advance: (s) => `let at${s} = first${s} + weightOffset;`,
       stride: g.i * g.taps,
       load: (s, offset) => `weight[at${s} + ${offset}]`,
     },
     b: {
       binding: "dy",
-      // Where the phase's first tap finds a pixel's gradient; each further tap lies `hop` before it.
+      // Where the phase's first tap finds a pixel's gradient; each further tap lies `hop` before it. Below 0 wraps to a large number.
       locate: (column, s) => `let pixel${s} = ${column};
-let y${s} = i32(pixel${s} / ${columnsOfPhase}u % ${rowsOfPhase}u) + (i32(phaseY) + ${g.padding[0]} - i32(firstTapY) * ${g.dilation[0]}) / ${g.stride[0]};
-let x${s} = i32(pixel${s} % ${columnsOfPhase}u) + (i32(phaseX) + ${g.padding[1]} - i32(firstTapX) * ${g.dilation[1]}) / ${g.stride[1]};
-let first${s} = (pixel${s} / ${pixels}u * ${g.channelsOut}u + firstChannel) * ${oh * ow}u;`,
-      advance: (s) => `let tapped${s} = vec2<u32>(vec2(x${s}, y${s}) - vec2<i32>(i32(tapColumn) * ${horizontal.hop}, i32(tapRow) * ${vertical.hop})); // below 0: wraps to a large number
-let inside${s} = tapped${s}.x < ${ow}u && tapped${s}.y < ${oh}u;
-let at${s} = first${s} + select(0u, tapped${s}.y * ${ow}u + tapped${s}.x, inside${s});`,
+let y${s} = pixel${s} / ${columnsOfPhase}u % ${rowsOfPhase}u + firstY;
+let x${s} = pixel${s} % ${columnsOfPhase}u + firstX;
+let first${s} = (pixel${s} / ${pixels}u * ${g.channelsOut}u + firstChannel) * ${oh * ow}u + y${s} * ${ow}u + x${s};`,
+      advance: (s) => `let inside${s} = (y${s} - up < ${oh}u) & (x${s} - left < ${ow}u);
+let at${s} = select(0u, first${s} - gradientOffset, inside${s});`,
       stride: oh * ow,
       load: (s, offset) => masked(true, `dy[at${s} + ${offset}]`, s, "0.0"),
     },
@@ -297,10 +309,13 @@ function weightGradientAtOnce(g: Geometry, splits: number): Product {
     prelude: `let part = batch % ${splits}u;
 let channelGroup = batch / ${splits}u;
 ${imagesOf(g, splits)}`,
+    advance: `let gradientOffset = image * ${g.channelsOut * oh * ow}u + row * ${ow}u;
+let inputOffset = image * ${g.channelsIn * h * w}u;
+let down = row * ${g.stride[0]}u;`,
     a: {
       binding: "dy",
       locate: (row, s) => `let first${s} = (firstImage * ${g.channelsOut}u + channelGroup * ${g.o}u + ${row}) * ${oh * ow}u;`,
-      advance: (s) => `let at${s} = first${s} + image * ${g.channelsOut * oh * ow}u + row * ${ow}u;`,
+      advance: (s) => `let at${s} = first${s} + gradientOffset;`,
       stride: 1,
       load: (s, offset) => `dy[at${s} + ${offset}]`,
     },
@@ -310,12 +325,12 @@ ${imagesOf(g, splits)}`,
 let y${s} = weight${s} / ${g.kernel[1]}u % ${g.kernel[0]}u * ${g.dilation[0]}u - ${g.padding[0]}u; // below 0: wraps to a large number
 let x${s} = weight${s} % ${g.kernel[1]}u * ${g.dilation[1]}u - ${g.padding[1]}u;
 let first${s} = (firstImage * ${g.channelsIn}u + channelGroup * ${g.i}u + weight${s} / ${g.taps}u) * ${h * w}u;`,
-      advance: (s) => `let rowOf${s} = y${s} + row * ${g.stride[0]}u;
-let at${s} = first${s} + image * ${g.channelsIn * h * w}u + select(0u, rowOf${s} * ${w}u, rowOf${s} < ${h}u);`,
+      advance: (s) => `let rowOf${s} = y${s} + down;
+let at${s} = first${s} + inputOffset + select(0u, rowOf${s} * ${w}u, rowOf${s} < ${h}u);`,
       stride: g.stride[1],
       load: (s, offset) => {
         const column = `(x${s} + ${offset})`;
-        const inside = `rowOf${s} < ${h}u && ${column} < ${w}u`;
+        const inside = `(rowOf${s} < ${h}u) & (${column} < ${w}u)`;
         return `select(0.0, x[at${s} + min(${column}, ${w - 1}u)], ${inside})`;
       },
     },
@@ -333,20 +348,27 @@ function imagesOf(g: Geometry, splits: number): string {
 let images = min(${images}u, max(part * ${images}u, ${g.n}u) - part * ${images}u);`;
 }
 
-/** Columns are input channels; each tap is a product of its own, over the pixels where it lies on the input. */
+/**
+ * Columns are input channels; each tap is a product of its own, over the pixels where it lies on the input. The
+ * innermost axis is the longer of pixels in a row and images.
+ */
 function weightGradientByTap(g: Geometry, splits: number): Product {
   const [h, w] = g.input;
   const [oh, ow] = g.output;
+  const images = g.n / splits;
+  const overImages = ow < LONG_ROW && images >= ow;
+  const imageAxis = { index: "image", extent: Number.isInteger(images) ? `${images}u` : "images" };
+  const pixelAxes = [
+    { index: "row", extent: "rows" },
+    { index: "pixel", extent: "pixels" },
+  ];
+  const offset = (perImage: number, perRow: number, perPixel: number): string => (overImages ? `row * ${perRow}u + pixel * ${perPixel}u` : `image * ${perImage}u + row * ${perRow}u`);
   return {
     rows: g.o,
     columns: g.i,
     batch: g.groups * splits * g.taps,
     depth: Math.ceil(g.n / splits) * oh * ow,
-    axes: [
-      { index: "image", extent: "images" },
-      { index: "row", extent: "rows" },
-      { index: "pixel", extent: "pixels" },
-    ],
+    axes: overImages ? [...pixelAxes, imageAxis] : [imageAxis, ...pixelAxes],
     prelude: `let tapY = batch / ${g.kernel[1]}u % ${g.kernel[0]}u;
 let tapX = batch % ${g.kernel[1]}u;
 let part = batch / ${g.taps}u % ${splits}u;
@@ -355,18 +377,20 @@ ${imagesOf(g, splits)}
 ${tapRange("firstRowOut", "rows", "tapY", g, 0)}
 ${tapRange("firstPixel", "pixels", "tapX", g, 1)}
 let firstX = (firstRowOut * ${g.stride[0]}u + tapY * ${g.dilation[0]}u - ${g.padding[0]}u) * ${w}u + firstPixel * ${g.stride[1]}u + tapX * ${g.dilation[1]}u - ${g.padding[1]}u;`,
+    advance: `let gradientOffset = ${offset(g.channelsOut * oh * ow, ow, 1)};
+let inputOffset = ${offset(g.channelsIn * h * w, g.stride[0] * w, g.stride[1])};`,
     a: {
       binding: "dy",
       locate: (row, s) => `let first${s} = (firstImage * ${g.channelsOut}u + channelGroup * ${g.o}u + ${row}) * ${oh * ow}u + firstRowOut * ${ow}u + firstPixel;`,
-      advance: (s) => `let at${s} = first${s} + image * ${g.channelsOut * oh * ow}u + row * ${ow}u;`,
-      stride: 1,
+      advance: (s) => `let at${s} = first${s} + gradientOffset;`,
+      stride: overImages ? g.channelsOut * oh * ow : 1,
       load: (s, offset) => `dy[at${s} + ${offset}]`,
     },
     b: {
       binding: "x",
       locate: (column, s) => `let first${s} = (firstImage * ${g.channelsIn}u + channelGroup * ${g.i}u + ${column}) * ${h * w}u + firstX;`,
-      advance: (s) => `let at${s} = first${s} + image * ${g.channelsIn * h * w}u + row * ${g.stride[0] * w}u;`,
-      stride: g.stride[1],
+      advance: (s) => `let at${s} = first${s} + inputOffset;`,
+      stride: overImages ? g.channelsIn * h * w : g.stride[1],
       load: (s, offset) => `x[at${s} + ${offset}]`,
     },
     inputs: ["dy", "x"],

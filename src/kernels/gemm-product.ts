@@ -53,6 +53,8 @@ export interface Product {
   readonly axes: readonly Axis[];
   /** Statements that compute what depends on `batch` (a u32) only. */
   readonly prelude: string;
+  /** Statements that need only the outer axes of the sum, before the operands' own. */
+  readonly advance?: string;
   readonly a: Operand;
   readonly b: Operand;
   /** Names of the input bindings in order: the operands', then `bias` where there is one. */
@@ -115,6 +117,15 @@ export function range(length: number): number[] {
 /** WGSL of an index times a number of elements. */
 export function times(index: string, stride: number): string {
   return stride === 1 ? index : `${index} * ${stride}u`;
+}
+
+/** Declares the index of each axis from an index into all of them. */
+export function unflatten(flat: string, axes: readonly Axis[]): string[] {
+  return axes.map(({ index, extent }, axis) => {
+    const inner = axes.slice(axis + 1).map((other) => other.extent);
+    const along = inner.length === 0 ? flat : `${flat} / ${inner.length === 1 ? inner[0] : `(${inner.join(" * ")})`}`;
+    return `let ${index} = ${axis === 0 ? along : `${along} % ${extent}`};`;
+  });
 }
 
 /** An index kept inside `0..size-1`; a tile that fits needs no check. */

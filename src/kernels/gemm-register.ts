@@ -1,6 +1,6 @@
-import { clampIndex, QUAD, range, storeColumn, tileOf, times, type Axis, type Product, type RegisterVariant } from "./gemm-product.ts";
+import { clampIndex, QUAD, range, storeColumn, tileOf, times, unflatten, type Axis, type Product, type RegisterVariant } from "./gemm-product.ts";
 
-/** Body of the register family: loops over the axes of the sum, the innermost unrolled. */
+/** WGSL of the register family: what a thread needs of its rows and columns, the loops, and the stores. */
 export function registerBody(product: Product, variant: RegisterVariant): string {
   const { rows, columns, quad } = variant;
   const tile = tileOf(variant);
@@ -18,13 +18,8 @@ export function registerBody(product: Product, variant: RegisterVariant): string
   }
   for (const i of range(rows)) for (const j of range(columns)) lines.push(`var sum${i}_${j} = 0.0;`);
 
-  const outer = product.axes.slice(0, -1);
-  const inner = product.axes[product.axes.length - 1];
-  for (const { index, extent } of outer) lines.push(`for (var ${index} = 0u; ${index} < ${extent}; ${index}++) {`);
-  for (const j of range(columns)) lines.push(b.advance(`B${j}`));
-  for (const i of range(rowLoads)) lines.push(a.advance(`A${i}`));
-  lines.push(innerLoop(inner, variant.unroll, (indices) => registerStep(product, variant, indices)));
-  for (const _ of outer) lines.push("}");
+  const advances = [product.advance ?? "", ...range(columns).map((j) => b.advance(`B${j}`)), ...range(rowLoads).map((i) => a.advance(`A${i}`))].filter((text) => text !== "").join("\n");
+  lines.push(flatLoops(product.axes, variant.unroll, (indices) => `${advances}\n${registerStep(product, variant, indices)}`));
 
   for (const i of range(rows)) {
     lines.push(`let row${i} = firstRow + ${quad ? `${i - (i % QUAD)}u + (quadLane ^ ${i % QUAD}u)` : `${i}u`};`);
@@ -33,22 +28,40 @@ export function registerBody(product: Product, variant: RegisterVariant): string
   return lines.join("\n");
 }
 
-/** A loop over an axis, unrolled, with a remainder: written out where the length is known, a loop of its own if not. */
-function innerLoop({ index, extent }: Axis, unroll: number, step: (indices: readonly string[]) => string): string {
-  const known = /^\d+u$/.test(extent) ? Number.parseInt(extent, 10) : undefined;
-  const steps = known === undefined ? unroll : Math.min(unroll, known);
-  const body = step(range(steps).map((q) => (q === 0 ? index : `(${index} + ${q}u)`)));
-  if (known !== undefined) {
-    const whole = known - (known % steps);
-    const loop = whole === steps ? `{ let ${index} = 0u;\n${body}\n}` : `for (var ${index} = 0u; ${index} < ${whole}u; ${index} += ${steps}u) {\n${body}\n}`;
-    return whole === known ? loop : `${loop}\n{\n${step(range(known - whole).map((q) => `${whole + q}u`))}\n}`;
+/**
+ * One loop over all axes of the sum together, the innermost in chunks of `unroll`, and a second one for what is left of
+ * it. Nested loops would be the natural way, but on SwiftShader each entry into an inner loop costs several steps.
+ * Measured: a 3×3 convolution from 16 to 16 channels in three nested loops 50 µs a tile of 16×16, in one loop 34 µs.
+ */
+function flatLoops(axes: readonly Axis[], unroll: number, step: (indices: readonly string[]) => string): string {
+  const outer = axes.slice(0, -1);
+  const inner = axes[axes.length - 1];
+  const length = knownLength(inner);
+  const chunk = Math.min(unroll, length ?? unroll);
+  const chunks = length === undefined ? `(${inner.extent} / ${chunk}u)` : `${Math.floor(length / chunk)}u`;
+  const main = flatLoop([...outer, { index: "chunk", extent: chunks }], `let ${inner.index} = ${times("chunk", chunk)};`, step(range(chunk).map((q) => sum(inner.index, q))));
+  if (length !== undefined) {
+    const rest = length % chunk;
+    return rest === 0 ? main : `${main}\n${flatLoop(outer, "", step(range(rest).map((q) => `${length - rest + q}u`)))}`;
   }
-  if (steps === 1) return `for (var ${index} = 0u; ${index} < ${extent}; ${index}++) {\n${body}\n}`;
-  return `{
-var ${index} = 0u;
-for (; ${index} + ${steps}u <= ${extent}; ${index} += ${steps}u) {\n${body}\n}
-for (; ${index} < ${extent}; ${index}++) {\n${step([index])}\n}
-}`;
+  const single = flatLoop([...outer, { index: "single", extent: `(${inner.extent} % ${chunk}u)` }], `let ${inner.index} = ${inner.extent} / ${chunk}u * ${chunk}u + single;`, step([inner.index]));
+  return chunk === 1 ? main : `${main}\n${single}`;
+}
+
+function flatLoop(axes: readonly Axis[], first: string, body: string): string {
+  const long = axes.filter((axis) => knownLength(axis) !== 1);
+  const declared = [...axes.filter((axis) => !long.includes(axis)).map(({ index }) => `let ${index} = 0u;`), ...unflatten("flat", long)];
+  const inside = `${declared.join("\n")}\n${first}\n${body}`;
+  if (long.length === 0) return `{\n${inside}\n}`;
+  return `for (var flat = 0u; flat < ${long.map(({ extent }) => extent).join(" * ")}; flat++) {\n${inside}\n}`;
+}
+
+function knownLength({ extent }: Axis): number | undefined {
+  return /^\d+u$/.test(extent) ? Number.parseInt(extent, 10) : undefined;
+}
+
+function sum(index: string, added: number): string {
+  return added === 0 ? index : `(${index} + ${added}u)`;
 }
 
 /** Loads of one unrolled step, and the products: row by row, so that few values live at once. */

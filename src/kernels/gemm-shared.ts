@@ -1,4 +1,4 @@
-import { clampIndex, range, storeColumn, tileOf, times, type Axis, type Operand, type Product, type SharedVariant } from "./gemm-product.ts";
+import { clampIndex, range, storeColumn, tileOf, times, unflatten, type Operand, type Product, type SharedVariant } from "./gemm-product.ts";
 
 /** Elements that are loaded and stored together in workgroup memory. */
 const PACK = 4;
@@ -22,8 +22,8 @@ export function sharedBody(product: Product, variant: SharedVariant): { declarat
   const columnPacks = tile.tileColumns / PACK;
   const threads = groupRows * groupColumns;
   const sides = [
-    loadSide(product.a, "A", { packs: rowPacks, tile: tile.tileRows, size: product.rows, first: "firstRow", depth, threads }, product.axes),
-    loadSide(product.b, "B", { packs: columnPacks, tile: tile.tileColumns, size: product.columns, first: "firstColumn", depth, threads }, product.axes),
+    loadSide(product.a, "A", { packs: rowPacks, tile: tile.tileRows, size: product.rows, first: "firstRow", depth, threads }, product),
+    loadSide(product.b, "B", { packs: columnPacks, tile: tile.tileColumns, size: product.columns, first: "firstColumn", depth, threads }, product),
   ];
   const rowBlocks = range(variant.rows / PACK);
   const columnBlocks = range(variant.columns / PACK);
@@ -69,7 +69,7 @@ interface Side {
 }
 
 /** WGSL that finds, and WGSL that copies, the packs of one operand's tile that a thread is responsible for. */
-function loadSide(operand: Operand, name: string, { packs, tile, size, first, depth, threads }: Side, axes: readonly Axis[]): { locate: string; copy: string } {
+function loadSide(operand: Operand, name: string, { packs, tile, size, first, depth, threads }: Side, { axes, advance = "" }: Product): { locate: string; copy: string } {
   const total = packs * depth;
   const { load4 } = operand;
   const suffixes = (u: number): string[] => range(load4 === undefined ? PACK : 1).map((p) => `${name}${u}_${p}`);
@@ -88,10 +88,11 @@ function loadSide(operand: Operand, name: string, { packs, tile, size, first, de
     const guard = (u + 1) * threads <= total ? "" : `if (${pack} < ${total}u) `;
     copy.push(`${guard}{
 var value = vec4<f32>();
-let k = start + step${name}${u};
-if (k < depth) {
-${unflatten("k", axes)}
-let offset = ${times("inner", operand.stride)};
+let flat = start + step${name}${u};
+if (flat < depth) {
+${unflatten("flat", axes).join("\n")}
+${advance}
+let offset = ${times(axes[axes.length - 1].index, operand.stride)};
 ${suffixes(u).map((s) => operand.advance(s)).join("\n")}
 value = ${values};
 }
@@ -99,18 +100,4 @@ tile${name}[step${name}${u} * ${packs + 1}u + line${name}${u}] = value;
 }`);
   }
   return { locate: locate.join("\n"), copy: copy.join("\n") };
-}
-
-/** Declares the index of each axis, and `inner` for the last one, from a flat index. */
-function unflatten(flat: string, axes: readonly Axis[]): string {
-  const last = axes.length - 1;
-  const lines = [`let inner = ${last === 0 ? flat : `${flat} % ${axes[last].extent}`};`];
-  let rest = flat;
-  for (let axis = last - 1; axis >= 0; axis--) {
-    const { index } = axes[axis];
-    lines.push(`let ${index}Rest = ${rest} / ${axes[axis + 1].extent};`);
-    rest = `${index}Rest`;
-    lines.push(`let ${index} = ${axis === 0 ? rest : `${rest} % ${axes[axis].extent}`};`);
-  }
-  return lines.join("\n");
 }

@@ -1,20 +1,14 @@
 import { ShapeError } from "../core/errors.ts";
-import { sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
-import type { Kernel, KernelLimits } from "./kernel.ts";
-import { independentThreads, laneReduction, layRows, packRow, rowEntry, sumComponents } from "./row-reduce.ts";
-import { bindings, bytesOf, ENTRY_PARAMETERS, f32, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
+import { sameShape, showShape, sizeOf } from "../core/shape.ts";
+import type { Kernel } from "./kernel.ts";
+import { laneReduction, layRows, layThreads, packRow, rowEntry, rowsOf, sumComponents } from "./row-reduce.ts";
+import { bindings, bytesOf, f32, spec } from "./wgsl.ts";
 
-const LANES = 64; // threads of a workgroup that each sum a column of their own
 const ROWS_PER_SLICE = 32; // rows that a column's thread sums at least, so that partial sums stay few
 const THREADS = 16_384; // column threads that fill a large GPU: more slices than that only cost
 
 /** A row's normalisation: normal = (x − mean)·rstd + shift. The shift undoes the rounding of a mean far from 0. */
 const ROW = { size: 3, wgsl: "struct Row { mean: f32, shift: f32, rstd: f32 }" };
-
-function rowsOf(shape: Shape): { rows: number; columns: number } {
-  const columns = shape.at(-1)!;
-  return { rows: sizeOf(shape) / columns, columns };
-}
 
 /**
  * Layer normalisation over the last axis: y = (x − mean)·rstd·weight + bias.
@@ -125,18 +119,6 @@ function slicesOf(rows: number, items: number): { slices: number; rowsPerSlice: 
   return { slices: Math.ceil(rows / rowsPerSlice), rowsPerSlice };
 }
 
-/** Entry point for threads that each have a job of their own, numbered `job`. */
-function jobEntry(jobs: number, limits: KernelLimits): { entry: string; grid: readonly [number, number, number] } {
-  const size = limits.cooperativeWorkgroups ? LANES : independentThreads(jobs);
-  return {
-    entry: `@compute @workgroup_size(${size})
-fn main(${ENTRY_PARAMETERS}) {
-  let job = ${workgroupNumber()} * ${size}u + lane;
-  if (job >= ${jobs}u) { return; }`,
-    grid: foldGrid(Math.ceil(jobs / size), limits),
-  };
-}
-
 /**
  * Sums behind the gradients of weight and bias, over slices of the rows.
  *
@@ -156,12 +138,12 @@ export const layerNormBackwardSums: Kernel = {
     const { rows, columns } = rowsOf(x.shape);
     const { element, items } = packRow(columns);
     const { slices, rowsPerSlice } = slicesOf(rows, items);
-    const { entry, grid } = jobEntry(slices * items, limits);
+    const layout = layThreads(slices * items, limits);
     return {
       wgsl: `${ROW.wgsl}
 ${bindings([["dy", element], ["x", element], ["moments", "Row"]], [["sums", element]])}
 
-${entry}
+${rowEntry(layout, "job")}
   let slice = job / ${items}u;
   let column = job % ${items}u;
   var dweight = ${element}();
@@ -175,7 +157,7 @@ ${entry}
   sums[slice * ${2 * items}u + column] = dweight;
   sums[slice * ${2 * items}u + ${items}u + column] = dbias;
 }`,
-      grid,
+      grid: layout.grid,
     };
   },
 };
@@ -191,21 +173,21 @@ export const layerNormBackwardWeights: Kernel = {
   },
   program([{ shape: [slices, , columns] }], _attrs, limits) {
     const { element, items } = packRow(columns);
-    const { entry, grid } = jobEntry(items, limits);
+    const layout = layThreads(items, limits);
     return {
       wgsl: `${bindings([["sums", element]], [["dweight", element], ["dbias", element]])}
 
-${entry}
+${rowEntry(layout, "column")}
   var sum = ${element}();
   var product = ${element}();
-  for (var i = job; i < ${slices * 2 * items}u; i += ${2 * items}u) {
+  for (var i = column; i < ${slices * 2 * items}u; i += ${2 * items}u) {
     product += sums[i];
     sum += sums[i + ${items}u];
   }
-  dweight[job] = product;
-  dbias[job] = sum;
+  dweight[column] = product;
+  dbias[column] = sum;
 }`,
-      grid,
+      grid: layout.grid,
     };
   },
 };

@@ -19,10 +19,12 @@ const SPLIT_ROWS = 4; // batch rows of such a thread: with four gates of four un
 const QUAD = 4; // neighbours that can exchange values without memory
 const QUAD_ROWS = 32; // batch rows of a thread on a CPU adapter, where a load costs as much as a dozen products
 
-/** How a step's sums are dealt to threads: each takes `rows` batch rows × `width` hidden units. */
+/** How a step's sums are dealt to threads: each takes `rows` batch rows × `columns` elements of `width` hidden units. */
 interface Tile {
+  /** Vectors pay where a load brings in all their components at once, not on a CPU adapter. */
   readonly width: 1 | 4;
   readonly rows: number;
+  readonly columns: number;
   /** Threads that share one sum. */
   readonly split: number;
   /** Each thread of a quad loads every fourth batch row and gets the others from its neighbours. */
@@ -30,14 +32,12 @@ interface Tile {
   readonly threads: number;
 }
 
-/** @param wide Whether a thread on a CPU adapter should take four units too. */
-function tileOf(batch: number, hidden: number, wide: boolean, limits: KernelLimits): Tile {
-  const divisible = hidden % 4 === 0;
-  if (limits.cooperativeWorkgroups) return { width: divisible ? 4 : 1, rows: Math.min(batch, SPLIT_ROWS), split: SPLIT, quad: false, threads: LANES };
-  const width = divisible && wide ? 4 : 1;
+/** @param columns How many columns a thread on a CPU adapter should take. */
+function tileOf(batch: number, hidden: number, columns: number, limits: KernelLimits): Tile {
+  if (limits.cooperativeWorkgroups) return { width: hidden % 4 === 0 ? 4 : 1, rows: Math.min(batch, SPLIT_ROWS), columns: 1, split: SPLIT, quad: false, threads: LANES };
   const quad = batch > 2 && limits.features.has("subgroups");
   const rows = Math.ceil(batch / Math.ceil(batch / QUAD_ROWS)); // even shares
-  return { width, rows: quad ? Math.ceil(rows / QUAD) * QUAD : Math.min(batch, QUAD), split: 1, quad, threads: QUAD };
+  return { width: 1, rows: quad ? Math.ceil(rows / QUAD) * QUAD : Math.min(batch, QUAD), columns: hidden % columns === 0 ? columns : 1, split: 1, quad, threads: QUAD };
 }
 
 /** `0 … n − 1`, to repeat a line of WGSL. */
@@ -54,7 +54,7 @@ interface StepProgram {
   /** Storage bindings in their order, and which of them are written. */
   readonly names: readonly string[];
   readonly written: readonly string[];
-  /** Sums for each batch row and unit. */
+  /** Sums for each batch row and column. */
   readonly sums: number;
   /** `fn finish(row, unit, sum0, sum1, …)`. */
   readonly finish: string;
@@ -64,17 +64,17 @@ interface StepProgram {
   /** How many elements of the sequence a sum takes, and how many at once. */
   readonly terms: string;
   readonly unroll: number;
-  /** Loads the weights for elements `k` …, and their products with the values of one row. */
+  /** Loads the weights for elements `k` …, and their products with the values of one row, for each sum of each column. */
   readonly loadWeights: readonly string[];
-  readonly product: (values: readonly string[], sum: number) => string;
+  readonly products: (values: readonly string[]) => readonly string[];
 }
 
 function stepProgram(step: StepProgram, limits: KernelLimits): Program {
   const { batch, steps, hidden, tile, sums, unroll } = step;
-  const { width, rows, split, quad, threads } = tile;
-  const units = hidden / width; // threads' worth of units
-  const side = threads / split; // of which side by side in a workgroup
-  const across = Math.ceil(units / side);
+  const { width, rows, columns, split, quad, threads } = tile;
+  const units = hidden / width;
+  const side = threads / split; // threads side by side in a workgroup
+  const across = Math.ceil(units / columns / side);
   const total = across * Math.ceil(batch / rows);
   const value = width === 4 ? "vec4<f32>" : "f32";
   const slots = quad ? rows / QUAD : rows; // rows that a thread loads
@@ -85,15 +85,17 @@ function stepProgram(step: StepProgram, limits: KernelLimits): Program {
   };
   const products = upTo(rows).flatMap((r) => [
     ...upTo(unroll).map((q) => `let v${r}_${q} = ${load(r, q)};`),
-    ...upTo(sums).map((n) => `sum${r}_${n} += ${step.product(upTo(unroll).map((q) => `v${r}_${q}`), n)};`),
+    ...step.products(upTo(unroll).map((q) => `v${r}_${q}`)).map((product, n) => `sum${r}_${n} += ${product};`),
   ]);
-  const finish = (row: string, sum: (n: number) => string): string => `if (${row} < BATCH && unit < UNITS) { finish(${row}, unit, ${upTo(sums).map(sum).join(", ")}); }`;
+  const finish = (row: string, unit: string, sum: (n: number) => string): string => `if (${row} < BATCH && ${unit} < UNITS) { finish(${row}, ${unit}, ${upTo(sums).map(sum).join(", ")}); }`;
   // In the loop each sum is a variable of its own: an array that is indexed by a variable stays in memory.
-  const all = upTo(rows).flatMap((r) => upTo(sums).map((n) => `sum${r}_${n}`));
-  const alone = `var sums = array<Value, ${rows * sums}>(${all.join(", ")});
-  for (var r = 0u; r < ${rows}u; r++) {
+  const all = upTo(rows).flatMap((r) => upTo(columns * sums).map((n) => `sum${r}_${n}`));
+  const alone = `var sums = array<Value, ${all.length}>(${all.join(", ")});
+  for (var i = 0u; i < ${rows * columns}u; i++) {
+    let r = i / ${columns}u;
     let row = firstRow + ${quad ? "(r ^ (subgroupLane & 3u))" : "r"};
-    ${finish("row", (n) => `sums[r * ${sums}u + ${n}u]`)}
+    let column = unit + i % ${columns}u;
+    ${finish("row", "column", (n) => `sums[i * ${sums}u + ${n}u]`)}
   }`;
   const together = `${all.map((sum, n) => `partial[${n * threads}u + lane] = ${sum};`).join("\n  ")}
   workgroupBarrier();
@@ -102,7 +104,7 @@ function stepProgram(step: StepProgram, limits: KernelLimits): Program {
     for (var other = lane - share; other < lane - share + ${split}u; other++) {
       ${upTo(sums).map((n) => `sum${n} += partial[(r * ${sums}u + ${n}u) * ${threads}u + other];`).join("\n      ")}
     }
-    ${finish("firstRow + r", (n) => `sum${n}`)}
+    ${finish("firstRow + r", "unit", (n) => `sum${n}`)}
   }`;
   return {
     wgsl: `${quad ? "enable subgroups;\n" : ""}alias Value = ${value};
@@ -110,7 +112,7 @@ const BATCH = ${batch}u;
 const STEPS = ${steps}u;
 const UNITS = ${units}u; // hidden units, in ${value}
 ${declare(step.names, step.written, value)}
-${split > 1 ? `var<workgroup> partial: array<Value, ${threads * rows * sums}>;` : ""}
+${split > 1 ? `var<workgroup> partial: array<Value, ${threads * all.length}>;` : ""}
 
 fn hyperbolic(x: Value) -> Value { // exp of what is never positive cannot overflow, as tanh does on some adapters
   let e = exp(-2.0 * abs(x));
@@ -125,9 +127,9 @@ fn main(${ENTRY_PARAMETERS}${quad ? ", @builtin(subgroup_invocation_id) subgroup
   let tile = ${workgroupNumber()};
   if (tile >= ${total}u) { return; } // uniform
   let share = ${split > 1 ? `lane % ${split}u` : "0u"};
-  let unit = tile % ${across}u * ${side}u + lane / ${split}u;
+  let unit = (tile % ${across}u * ${side}u + lane / ${split}u) * ${columns}u;
   let firstRow = tile / ${across}u * ${rows}u;
-  let u = min(unit, UNITS - 1u);
+  let u = min(unit, UNITS - ${columns}u);
   ${upTo(slots).map((slot) => `let from${slot} = ${step.start(`min(firstRow + ${quad ? `${slot * QUAD}u + (subgroupLane & 3u)` : `${slot}u`}, BATCH - 1u)`)};`).join("\n  ")}
   let terms = ${step.terms};
   ${all.map((sum) => `var ${sum} = Value();`).join(" ")}
@@ -163,7 +165,7 @@ export const lstmStep: Kernel<{ first: boolean }> = {
   },
   program([gates], { first }, limits) {
     const { batch, steps, hidden } = sizesOf(gates);
-    const tile = tileOf(batch, hidden, false, limits);
+    const tile = tileOf(batch, hidden, 1, limits);
     const wide = tile.width === 4;
     const unroll = !wide && hidden % 2 === 0 && tile.split === 1 ? 2 : 1;
     const initial = (row: string): string => `(position[1] * BATCH + ${row}) * UNITS`;
@@ -204,7 +206,7 @@ fn finish(row: u32, unit: u32, sum0: Value, sum1: Value, sum2: Value, sum3: Valu
         start: first ? initial : previous,
         terms: "UNITS",
         loadWeights: upTo(GATES).flatMap((g) => upTo(wide ? 4 : unroll).map((q) => `let w${g}_${q} = ${weight(g, q)};`)),
-        product: (values, g) => (wide ? `Value(${upTo(4).map((q) => `dot(w${g}_${q}, ${values[0]})`).join(", ")})` : values.map((v, q) => `${v} * w${g}_${q}`).join(" + ")),
+        products: (values) => upTo(GATES).map((g) => (wide ? `Value(${upTo(4).map((q) => `dot(w${g}_${q}, ${values[0]})`).join(", ")})` : values.map((v, q) => `${v} * w${g}_${q}`).join(" + "))),
       },
       limits,
     );
@@ -235,9 +237,10 @@ export const lstmStepBackward: Kernel = {
   },
   program([dgates, , , , , , , dy], _attrs, limits) {
     const { batch, steps, hidden } = sizesOf(dgates);
-    const tile = tileOf(batch, hidden, true, limits);
+    const tile = tileOf(batch, hidden, 4, limits); // as many weights as the four gates of a unit
     const wide = tile.width === 4;
     const unroll = !wide && tile.split === 1 ? 2 : 1;
+    const columns = upTo(tile.columns);
     return stepProgram(
       {
         batch,
@@ -278,8 +281,8 @@ export const lstmStepBackward: Kernel = {
         sequence: "dgates",
         start: (row) => `(${row} * STEPS + position[0]) * ${GATES}u * UNITS`,
         terms: `select(${GATES}u * UNITS, 0u, position[0] == STEPS)`, // nothing comes from behind the last step
-        loadWeights: upTo(wide ? 4 : unroll).map((q) => `let w${q} = weight[(k * ${tile.width}u + ${q}u) * UNITS + u];`),
-        product: (values) => (wide ? upTo(4).map((q) => `${values[0]}[${q}] * w${q}`) : values.map((v, q) => `${v} * w${q}`)).join(" + "),
+        loadWeights: columns.flatMap((n) => upTo(wide ? 4 : unroll).map((q) => `let w${n}_${q} = weight[(k * ${tile.width}u + ${q}u) * UNITS + u + ${n}u];`)),
+        products: (values) => columns.map((n) => (wide ? upTo(4).map((q) => `${values[0]}[${q}] * w${n}_${q}`) : values.map((v, q) => `${v} * w${n}_${q}`)).join(" + ")),
       },
       limits,
     );

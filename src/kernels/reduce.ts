@@ -1,7 +1,7 @@
 import { ShapeError } from "../core/errors.ts";
-import { showShape, sizeOf } from "../core/shape.ts";
+import { showShape, sizeOf, type Shape } from "../core/shape.ts";
 import { requireF32 } from "./elementwise.ts";
-import type { Kernel, KernelLimits, TensorSpec } from "./kernel.ts";
+import type { Kernel, KernelLimits } from "./kernel.ts";
 import { bindings, bytesOf, ENTRY_PARAMETERS, f32, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
 
 const LANES = 128; // threads of a workgroup; a power of two for the tree
@@ -32,10 +32,14 @@ interface Deal {
   readonly share: string;
 }
 
+/** Threads side by side read what lies side by side: adjacent outputs, or else the terms of one output. */
+function mostShares(adjacent: boolean): number {
+  return adjacent ? 8 : LANES;
+}
+
 function deal(outputs: number, terms: number, adjacent: boolean, limits: KernelLimits): Deal {
   if (!limits.cooperativeWorkgroups) return { shares: 1, lanes: outputs < BUSY_THREADS.plain ? FEW_LANES : LANES, column: "lane", share: "0u" };
-  const most = adjacent ? 8 : LANES; // threads side by side read what lies side by side: outputs, or terms of one output
-  const shares = Math.max(1, Math.min(most, 2 ** Math.floor(Math.log2(terms / MIN_TERMS))));
+  const shares = Math.max(1, Math.min(mostShares(adjacent), 2 ** Math.floor(Math.log2(terms / MIN_TERMS))));
   const columns = LANES / shares;
   return adjacent
     ? { shares, lanes: LANES, column: `lane % ${columns}u`, share: `lane / ${columns}u` }
@@ -60,12 +64,14 @@ function combineShares({ shares, lanes, column }: Deal, type: string, combine: s
 }
 
 /**
- * How many terms of an axis go into one output so that a reduction of few long sums keeps the adapter busy: the whole
- * axis, or a part of it, after which a second reduction joins the parts.
+ * How many terms of the middle axis of [outer, R, inner] go into one output, so that a reduction to few outputs keeps
+ * the adapter busy: the whole axis, or a part of it, after which a second reduction joins the parts.
  */
-export function partLength(outputs: number, terms: number, limits: KernelLimits): number {
-  const busy = limits.cooperativeWorkgroups ? BUSY_THREADS.cooperative / LANES : BUSY_THREADS.plain;
-  const parts = Math.min(Math.floor(busy / outputs), Math.floor(terms / MIN_PART));
+export function partLength([outer, terms, inner]: Shape, limits: KernelLimits): number {
+  const units = outer * (inner % 4 === 0 ? inner / 4 : inner);
+  const threads = units * (limits.cooperativeWorkgroups ? mostShares(inner > 4) : 1);
+  const busy = limits.cooperativeWorkgroups ? BUSY_THREADS.cooperative : BUSY_THREADS.plain;
+  const parts = Math.min(Math.floor(busy / threads), Math.floor(terms / MIN_PART));
   return parts < 2 ? terms : Math.ceil(terms / parts / LANES) * LANES;
 }
 
@@ -152,7 +158,7 @@ export const argmax: Kernel = {
     return [spec(x.shape.slice(0, -1), "i32")];
   },
   cost([x]) {
-    return { flops: sizeOf(x.shape), bytes: bytesOf(x, indexSpec(x)) };
+    return { flops: sizeOf(x.shape), bytes: bytesOf(x, spec(x.shape.slice(0, -1), "i32")) };
   },
   program([x], _attrs, limits) {
     const terms = x.shape[x.shape.length - 1];
@@ -160,21 +166,18 @@ export const argmax: Kernel = {
     const dealt = deal(outputs, terms, false, limits);
     const { shares, lanes, column, share } = dealt;
     const { declaration, statements } = combineShares(dealt, "Best", "better");
+    const better = `fn better(a: Best, b: Best) -> Best {
+  let earlier = b.index < a.index;
+  if (isNan(a.value)) { if (earlier && isNan(b.value)) { return b; } return a; }
+  if (isNan(b.value) || b.value > a.value || (b.value == a.value && earlier)) { return b; }
+  return a;
+}`;
     const groups = Math.ceil((outputs * shares) / lanes);
     return {
       wgsl: `${bindings([["x", "f32"]], [["out", "i32"]])}
 struct Best { value: f32, index: u32 }
-${declaration}
 ${IS_NAN}
-fn better(a: Best, b: Best) -> Best {
-  let first = b.index < a.index;
-  if (isNan(a.value) || isNan(b.value)) {
-    if (isNan(b.value) && (first || !isNan(a.value))) { return b; }
-    return a;
-  }
-  if (b.value > a.value || (b.value == a.value && first)) { return b; }
-  return a;
-}
+${shares === 1 ? "" : `${declaration}\n${better}`}
 
 @compute @workgroup_size(${lanes})
 fn main(${ENTRY_PARAMETERS}) {
@@ -184,7 +187,10 @@ fn main(${ENTRY_PARAMETERS}) {
   let share = ${share};
   let base = min(output, ${outputs - 1}u) * ${terms}u;
   var value = Best(x[base + share], share); // there are at least as many terms as shares
-  for (var r = share + ${shares}u; r < ${terms}u; r += ${shares}u) { value = better(value, Best(x[base + r], r)); }
+  for (var r = share + ${shares}u; r < ${terms}u; r += ${shares}u) {
+    let next = x[base + r];
+    if ((next > value.value || isNan(next)) && !isNan(value.value)) { value = Best(next, r); }
+  }
   ${statements}
   if (share == 0u && output < ${outputs}u) { out[output] = i32(value.index); }
 }`,
@@ -192,7 +198,3 @@ fn main(${ENTRY_PARAMETERS}) {
     };
   },
 };
-
-function indexSpec(x: TensorSpec): TensorSpec {
-  return spec(x.shape.slice(0, -1), "i32");
-}

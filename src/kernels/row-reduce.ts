@@ -1,3 +1,4 @@
+import { sizeOf, type Shape } from "../core/shape.ts";
 import type { Grid, KernelLimits } from "./kernel.ts";
 import { ENTRY_PARAMETERS, foldGrid, workgroupNumber } from "./wgsl.ts";
 
@@ -5,6 +6,12 @@ const MIN_LANES = 64; // two warps: below, the tree reduction leaves most of a c
 const MAX_LANES = 256; // the most that every WebGPU adapter allows in a workgroup
 const BUSY_GROUPS = 64; // workgroups that keep the cores of a CPU adapter evenly loaded
 const SIMD_WIDTH = 4; // threads that a CPU adapter runs in one vector register
+
+/** A tensor [...,C] as rows along its last axis. */
+export function rowsOf(shape: Shape): { readonly rows: number; readonly columns: number } {
+  const columns = shape.at(-1)!;
+  return { rows: sizeOf(shape) / columns, columns };
+}
 
 /** How threads are laid over independent rows that are each reduced. */
 export interface RowLayout {
@@ -25,7 +32,12 @@ export function layRows(rows: number, items: number, limits: KernelLimits): RowL
     const lanes = Math.min(MAX_LANES, Math.max(MIN_LANES, powerOfTwoAbove(items / 2)));
     return { lanes, size: lanes, rows, grid: foldGrid(rows, limits) };
   }
-  const size = independentThreads(rows);
+  return layThreads(rows, limits);
+}
+
+/** One thread per row on every adapter, for rows whose neighbours read neighbouring memory. */
+export function layThreads(rows: number, limits: KernelLimits): RowLayout {
+  const size = limits.cooperativeWorkgroups ? MIN_LANES : independentThreads(rows);
   return { lanes: 1, size, rows, grid: foldGrid(Math.ceil(rows / size), limits) };
 }
 
@@ -40,17 +52,17 @@ export function powerOfTwoAbove(n: number): number {
 }
 
 /**
- * Entry point over a layout, up to the body: `row` is the thread's row, `first` its first item in it and `LANES`
- * the step to the next. Where lanes share a row, the early return is uniform: `row` depends on the workgroup alone.
+ * Entry point over a layout, up to the body: `row` (or `name`) is the thread's row, `first` its first item in it and `LANES`
+ * the step to the next.
  */
-export function rowEntry({ lanes, size, rows }: RowLayout): string {
+export function rowEntry({ lanes, size, rows }: RowLayout, name = "row"): string {
   const [row, first] = lanes === 1 ? [`${workgroupNumber()} * ${size}u + lane`, "0u"] : [workgroupNumber(), "lane"];
   return `const LANES = ${lanes}u;
 
 @compute @workgroup_size(${size})
 fn main(${ENTRY_PARAMETERS}) {
-  let row = ${row};
-  if (row >= ${rows}u) { return; }
+  let ${name} = ${row};
+  if (${name} >= ${rows}u) { return; } // uniform where lanes share a row
   let first = ${first};`;
 }
 
@@ -65,7 +77,7 @@ export function laneReduction(name: string, type: string, combine: string, lanes
 
 fn ${name}(value: ${type}, lane: u32) -> ${type} {
   ${name}_values[lane] = value;
-  workgroupBarrier();
+  workgroupBarrier(); // uniform: every lane of the workgroup comes here, as to those below
   for (var step = ${lanes / 2}u; step > 0u; step >>= 1u) {
     if (lane < step) {
       let a = ${name}_values[lane];

@@ -1,17 +1,12 @@
 import { ShapeError } from "../core/errors.ts";
-import { sizeOf, type Shape } from "../core/shape.ts";
+import { sizeOf } from "../core/shape.ts";
 import type { Kernel } from "./kernel.ts";
-import { EXPONENTIALS, exponentialsOfRow, laneReduction, layRows, packRow, rowEntry, sumComponents } from "./row-reduce.ts";
+import { EXPONENTIALS, exponentialsOfRow, laneReduction, layRows, packRow, rowEntry, rowsOf, sumComponents } from "./row-reduce.ts";
 import { bindings, bytesOf, spec } from "./wgsl.ts";
 
 /** Whether the logarithm of the softmax is meant. */
 export interface SoftmaxAttrs {
   readonly log: boolean;
-}
-
-function rowsOf(shape: Shape): { rows: number; columns: number } {
-  const columns = shape.at(-1)!;
-  return { rows: sizeOf(shape) / columns, columns };
 }
 
 /**

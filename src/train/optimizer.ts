@@ -80,7 +80,10 @@ export abstract class Optimizer<S extends Settings> {
     return norm;
   }
 
-  /** Changes the parameters that have gradients, and takes the gradients away. */
+  /**
+   * Changes the parameters that have gradients, and takes the gradients away. The step number advances at each run, of
+   * a recording too, even where a norm that is not finite leaves everything else as it is.
+   */
   step({ clipNorm }: StepOptions = {}): void {
     if (clipNorm !== undefined && !(clipNorm > 0)) throw new SightlineError(`step: clipNorm must be above 0; got ${clipNorm}`);
     this.requireHome("step");
@@ -124,7 +127,9 @@ export abstract class Optimizer<S extends Settings> {
     for (const slot of this.slots) {
       for (const gradient of gradientsOf(slot)) {
         run(accumulate, [slot.gradient, gradient], {});
+        if (slot.active) continue;
         slot.active = true;
+        this.device.relocations++; // … or leave this parameter out
       }
     }
     this.dropGradients();

@@ -62,8 +62,9 @@ describe("matmul kernel", () => {
   }
 
   test.each([...variants({ cooperativeWorkgroups: false }), ...variants({ cooperativeWorkgroups: true })])("%s", async (_, variant) => {
-    for (const [transposeA, transposeB] of [[false, false], [true, true]] as const) {
-      const { found, expected } = await product({ transposeA, transposeB, bias: true, variant });
+    // Workgroup memory takes the software adapter seconds to compile: one layout is enough there.
+    for (const transpose of variant.family === "shared" ? [false] : [false, true]) {
+      const { found, expected } = await product({ transposeA: transpose, transposeB: transpose, bias: true, variant });
       expect(relativeError(found, expected), "f32 sums of 29 products").toBeLessThanOrEqual(1e-6);
     }
   });

@@ -123,9 +123,8 @@ function reduceAxes(x: Tensor, fn: ReduceFunction, axes: readonly number[], divi
 
 /** [outer, R, inner] → [outer, 1, inner], in two dispatches where one would leave the adapter idle. */
 function reduceMiddle(x: Tensor, fn: ReduceFunction, divisor: number): Tensor {
-  const [outer, terms, inner] = x.shape;
-  const length = partLength(outer * inner, terms, x.device.limits);
-  if (length === terms) return run(reduce, [x], { fn, length, divisor })[0];
+  const length = partLength(x.shape, x.device.limits);
+  if (length === x.shape[1]) return run(reduce, [x], { fn, length, divisor })[0];
   const [parts] = run(reduce, [x], { fn, length, divisor: 1 });
   return run(reduce, [parts], { fn, length: parts.shape[1], divisor })[0];
 }
