@@ -1,10 +1,12 @@
-// Builds dist/: the command line, the bench, and the browser bundle of the engine. `--quiet` prints nothing on success.
+// Builds dist/ (or the folder named after `--out`): the command line, the bench, and the browser bundle of the engine.
+// `--quiet` prints nothing on success.
 import { gzipSync } from "node:zlib";
 import { readFileSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { build } from "esbuild";
 
 const quiet = process.argv.includes("--quiet");
+const outdir = process.argv.includes("--out") ? process.argv[process.argv.indexOf("--out") + 1] : "dist";
 const shared = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", sourcemap: true };
 
 /** Packages stay outside of what runs in Node; Dawn is a native addon and cannot be bundled. */
@@ -22,16 +24,16 @@ const pageAssets = {
   },
 };
 
-if (!quiet) rmSync("dist", { recursive: true, force: true });
+if (!quiet) rmSync(outdir, { recursive: true, force: true });
 await Promise.all([
-  build({ ...node, plugins: [pageAssets], entryPoints: { cli: "src/cli/main.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
-  build({ ...node, entryPoints: { bench: "bench/main.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" } }),
-  build({ ...node, entryPoints: { index: "src/index.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" } }),
-  build({ ...shared, platform: "browser", minify: true, entryPoints: { "sightline.browser": "src/index.ts" }, outdir: "dist", outExtension: { ".js": ".mjs" } }),
+  build({ ...node, plugins: [pageAssets], entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
+  build({ ...node, entryPoints: { bench: "bench/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
+  build({ ...node, entryPoints: { index: "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
+  build({ ...shared, platform: "browser", minify: true, entryPoints: { "sightline.browser": "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
 ]);
 
 if (!quiet) {
-  const bundle = readFileSync("dist/sightline.browser.mjs");
+  const bundle = readFileSync(`${outdir}/sightline.browser.mjs`);
   const kilobytes = (bytes) => (bytes / 1024).toFixed(1);
   console.log(`engine for browsers: ${kilobytes(bundle.length)} KB minified, ${kilobytes(gzipSync(bundle, { level: 9 }).length)} KB gzipped (limit 60)`);
 }

@@ -54,6 +54,7 @@ export async function measureCase(device: Device, benchCase: BenchCase, peak: Ra
     }
     await recording.finish(kept);
     recording.replay();
+    await device.idle();
     const own = new Set(forward);
     const directions: [Direction, readonly Command[]][] = [
       ["forward", forward],

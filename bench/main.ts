@@ -68,6 +68,7 @@ async function benchKernels(device: Device, peak: Rates, budget: number, wanted:
       say(report.kernelRow(time, peak));
     }
   }
+  say("(more than 100 % of a memory-bound peak: the data stays in caches, which the copy overflows)");
   return times;
 }
 

@@ -37,11 +37,12 @@ const MANY_PICTURES = 1000;
 
 /** People's own pictures. */
 export function folderRecipe(pictures: number): Recipe {
-  const batchSize = 32;
+  const batchSize = pictures < MANY_PICTURES ? 8 : 32;
   const stepsPerEpoch = Math.max(1, Math.floor(pictures / batchSize));
   return {
     ...SCENES,
     size: 64,
+    backbone: { ...SMALL_RESNET, stem: "small-stride2" },
     batchSize,
     epochs: Math.max(FOLDER_EPOCHS, Math.ceil(FOLDER_STEPS / stepsPerEpoch)),
     minFrequency: pictures < MANY_PICTURES ? 1 : 3,

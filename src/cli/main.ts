@@ -21,7 +21,6 @@ const program = new Command("sightline")
   .option("--verbose", "show where an error comes from")
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
-  .configureHelp({ showGlobalOptions: true })
   .addHelpText("after", examples(["sightline train", "sightline train --data my-photos", "sightline caption picture.jpg more.png", "sightline doctor"], "In the repository, `npm run train -- --data my-photos` does the same as `sightline train --data my-photos`."));
 
 program

@@ -4,6 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fileError } from "../checkpoint/files.ts";
 import { InputError } from "../core/errors.ts";
+import { counted } from "./format.ts";
 
 /** The files of a run. */
 export interface RunFolder {
@@ -36,17 +37,19 @@ export function newRunName(system: string, stamp: string): string {
  */
 export async function createRunFolder(folder: string): Promise<RunFolder> {
   try {
-    await mkdir(folder, { recursive: true });
+    // Node 20 tries for ever where a folder refuses new ones with ENOENT, as /proc does, unless told that its parent is there.
+    if (!existsSync(folder)) await mkdir(folder, { recursive: !existsSync(dirname(folder)) });
   } catch (cause) {
-    throw (cause as NodeJS.ErrnoException).code === "EEXIST" ? new InputError(`--out ${folder} must be a folder; got a file of that name`, "choose another name") : fileError("write", folder, cause);
+    throw fileError("write", folder, cause);
   }
-  const held = await readdir(folder).catch((cause: unknown) => {
+  const held = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOTDIR") throw new InputError(`--out ${folder} must be a folder; got a file of that name`, "choose another name");
     throw fileError("read", folder, cause);
   });
   if (held.length === 0) return filesOf(folder);
   const isRun = held.includes("last.safetensors") || held.includes("metrics.jsonl");
   throw new InputError(
-    `--out ${folder} must be a new or empty folder; got one with ${isRun ? "another run" : `${held.length} files`} in it`,
+    `--out ${folder} must be a new or empty folder; got one with ${isRun ? "another run" : counted(held.length, "file")} in it`,
     isRun ? `choose another name, or continue that run with --resume ${folder}` : "choose another name",
   );
 }

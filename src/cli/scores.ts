@@ -17,7 +17,7 @@ export function scoreRows(scores: Scores): ScoreRow[] {
       : { name: "every fact right", value: shareOf(factsRight), definition: "The caption is read back with the grammar that wrote the references; sizes, colours, shapes and positions must all be right." },
     factsRightHeldOut === undefined || factsRightHeldOut.of === 0
       ? null
-      : { name: "… with an unseen pair", value: shareOf(factsRightHeldOut), definition: "The same for scenes with a colour on a shape that training never showed together, such as a red star." },
+      : { name: "… with an unseen pair", value: shareOf(factsRightHeldOut), definition: "The same for scenes with a colour on a shape that training never showed together, such as a red cross." },
     { name: "word for word", value: shareOf(scores.exact), definition: "The caption is one of the references, capitals and punctuation aside." },
     { name: "CIDEr-D", value: scores.cider.toFixed(3), definition: "Agreement in phrases, rare ones counting more; 0 to 10. Word statistics come from these references, so numbers compare within one data set only." },
     ...scores.bleu.map((value, i) => ({ name: `BLEU-${i + 1}`, value: percent(value), definition: i === 0 ? "Share of the captions' words that occur in a reference, with a penalty for short captions." : `The same for phrases of up to ${i + 1} words.` })),

@@ -15,24 +15,14 @@ const LATTICE = 20; // cells of the texture along one side
 const SHADOW = { shift: 0.012, blur: 0.03, strength: 0.28 } as const; // lengths as fractions of the picture's side
 const SHEEN = 0.1; // how much lighter an object is at its top, and darker at its bottom
 
-/** Points of a regular polygon or star round (0, 0), the first at the top; `radii` are taken in turn. */
-function corners(count: number, [cosine, sine]: Point, radii: readonly number[]): Point[] {
-  const points: Point[] = [];
-  let x = 0;
-  let y = -1;
-  for (let i = 0; i < count; i++) {
-    const r = radii[i % radii.length];
-    points.push([x * r, y * r]);
-    [x, y] = [x * cosine - y * sine, x * sine + y * cosine];
-  }
-  return points;
-}
+const RING = { middle: 0.8, halfWidth: 0.3 } as const; // radius of the ring's middle line, and half its band
+const ARM = 0.36; // half the width of a cross's arms
 
-/** Outlines in units of the radius, of areas near that of the circle (a star's is smaller: it reaches {@link REACH}). */
-const OUTLINES: Readonly<Record<Exclude<Shape, "circle">, readonly Point[]>> = {
+/** Outlines of the straight-edged shapes, in units of the radius; nothing reaches further than {@link REACH}. */
+const OUTLINES: Readonly<Record<Exclude<Shape, "ring">, readonly Point[]>> = {
   square: [[-0.89, -0.89], [0.89, -0.89], [0.89, 0.89], [-0.89, 0.89]],
-  triangle: corners(3, [-0.5, Math.sqrt(3) / 2], [REACH]),
-  star: corners(10, [(1 + Math.sqrt(5)) / 4, Math.sqrt((5 - Math.sqrt(5)) / 8)], [REACH, 0.56]),
+  triangle: [[0, -REACH], [(REACH * Math.sqrt(3)) / 2, REACH / 2], [(-REACH * Math.sqrt(3)) / 2, REACH / 2]],
+  cross: [[-ARM, -1.2], [ARM, -1.2], [ARM, -ARM], [1.2, -ARM], [1.2, ARM], [ARM, ARM], [ARM, 1.2], [-ARM, 1.2], [-ARM, ARM], [-1.2, ARM], [-1.2, -ARM], [-ARM, -ARM]],
 };
 
 /** Signed distance from a point to a polygon's outline, below 0 inside. Even-odd rule, one pass over the edges. */
@@ -60,7 +50,7 @@ function polygonDistance(points: readonly Point[], x: number, y: number): number
 function objectDistance({ x, y, radius, turn, shape }: SceneObject, px: number, py: number): number {
   const dx = (px - x) / radius;
   const dy = (py - y) / radius;
-  if (shape === "circle") return (Math.sqrt(dx * dx + dy * dy) - 1) * radius;
+  if (shape === "ring") return (Math.abs(Math.sqrt(dx * dx + dy * dy) - RING.middle) - RING.halfWidth) * radius;
   const scale = 1 / (1 + turn * turn);
   const cosine = (1 - turn * turn) * scale;
   const sine = 2 * turn * scale;

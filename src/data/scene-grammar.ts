@@ -5,7 +5,7 @@
 
 export const SIZES = ["small", "large"] as const;
 export const COLOURS = ["red", "orange", "yellow", "green", "blue", "purple"] as const;
-export const SHAPES = ["circle", "square", "triangle", "star"] as const;
+export const SHAPES = ["ring", "square", "triangle", "cross"] as const;
 export const RELATIONS = ["left of", "right of", "above", "below"] as const;
 
 export type Size = (typeof SIZES)[number];

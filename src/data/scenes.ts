@@ -54,8 +54,8 @@ export interface Scene extends SceneFacts {
 
 /** Pairs of colour and shape that only test scenes have. */
 export const HELD_OUT_PAIRS: readonly (readonly [Colour, Shape])[] = [
-  ["red", "star"],
-  ["green", "circle"],
+  ["red", "cross"],
+  ["green", "ring"],
   ["purple", "square"],
 ];
 
@@ -196,7 +196,7 @@ function drawCount(random: Generator): number {
 function candidate(random: Generator, count: number): Pick<Scene, "objects" | "relations" | "background"> | undefined {
   const facts = Array.from({ length: count }, () => drawFacts(random));
   const names = new Set(facts.map(({ size, colour, shape }) => `${size} ${colour} ${shape}`));
-  if (names.size < count) return undefined; // "a small red circle is to the left of a small red circle" says too little
+  if (names.size < count) return undefined; // "a small red ring is to the left of a small red ring" says too little
   return { ...place(random, facts), background: drawBackground(random) };
 }
 
