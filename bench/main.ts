@@ -13,7 +13,7 @@ import { describeWorkload } from "./peers/contender.ts";
 import { BENCH_FOLDER, installPeers } from "./peers/install.ts";
 import { CONTENDERS, serveContender } from "./peers/worker.ts";
 import * as report from "./report.ts";
-import { compareResults, makeResults, readResults, writeResults } from "./results.ts";
+import { compareResults, makeResults, readResults, writeResults, type Results } from "./results.ts";
 import { measureStep, type KernelShare, type StepTime } from "./step.ts";
 
 interface Options {
@@ -44,15 +44,17 @@ async function bench(options: Options, say: Say): Promise<void> {
   const peak = await measurePeak(device, budget);
   say(report.peakLine(peak));
 
-  const kernels = await benchKernels(device, peak, budget, wanted, say);
+  // Written after each part: a run that is cut short leaves what it has found.
+  let results = makeResults({ environment, peak, kernels: [], steps: [], shares: [], host: null, peers: [] });
+  const save = (found: Partial<Results>): string => {
+    results = { ...results, ...found };
+    return writeResults(results, join(BENCH_FOLDER, "results"));
+  };
+  save({ kernels: await benchKernels(device, peak, budget, wanted, say) });
   await device.close();
-  const stepWanted = ["training step", "caption"].some(wanted);
-  const { steps, shares } = stepWanted ? await benchSteps(peak, budget, say) : { steps: [], shares: [] };
-  const host = wanted("host overhead") ? await benchHost(say) : null;
-  const peers = options.peers ? await benchPeers(budget, wanted, say) : [];
-
-  const results = makeResults({ environment, peak, kernels, steps, shares, host, peers });
-  const file = writeResults(results, join(BENCH_FOLDER, "results"));
+  if (["training step", "caption"].some(wanted)) save(await benchSteps(peak, budget, say));
+  if (wanted("host overhead")) save({ host: await benchHost(say) });
+  const file = save({ peers: options.peers ? await benchPeers(budget, wanted, say) : [] });
   say(`\nresults: ${file}`);
   if (options.json) process.stdout.write(`${JSON.stringify(results)}\n`);
 }

@@ -109,7 +109,7 @@ describe("recordings", () => {
     });
     for (const size of [2, 3, 2, 3, 2]) {
       const { y } = await step.run({ shape: [size], data: new Float32Array(size).fill(size) });
-      expect(Array.from(await y.read())).toEqual(new Array(size).fill(2 * size));
+      expect(Array.from(await y.read())).toEqual(Array.from({ length: size }, () => 2 * size));
     }
     expect(traces).toBe(2);
   });

@@ -52,7 +52,12 @@ describe("a tiny run on the embedded scenes", () => {
     expect(reached).toBeLessThan(STEPS.length);
 
     const stopped = cli.start("train", "--resume", "broken");
-    stopped.child.stdout?.on("data", (text: string) => void (/^epoch .*validation loss/m.test(text) && stopped.child.kill("SIGINT")));
+    const pressCtrlC = (text: string): void => {
+      if (!text.includes("validation loss")) return;
+      stopped.child.stdout?.off("data", pressCtrlC);
+      stopped.child.kill("SIGINT");
+    };
+    stopped.child.stdout?.on("data", pressCtrlC);
     const { code, stdout, stderr } = await stopped.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: "" });
     expect(stdout).toContain("npm run train -- --resume broken");

@@ -146,6 +146,11 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
     await hooks.save({ tensors, metadata: captioner.metadata(trainer, []) }, kind);
   };
 
+  const checkLoss = (what: string, loss: number, at: number): void => {
+    if (Number.isFinite(loss)) return;
+    throw new SightlineError(`trainCaptioner: the ${what} became ${loss} at step ${at} of ${steps}`, "lower the learning rate with --lr; the last checkpoint is intact");
+  };
+
   const begun = performance.now();
   const first = resume?.step ?? 0;
   let step = first;
@@ -154,9 +159,7 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
   /** Waits for a step's numbers and passes them on; called one step late, so that the device never waits for the host. */
   const report = async (done: number, previous: Promise<void>, loss: Promise<number>, gradientNorm: Promise<number>): Promise<void> => {
     const [, lossValue, normValue] = await Promise.all([previous, loss, gradientNorm]);
-    if (!Number.isFinite(lossValue)) {
-      throw new SightlineError(`trainCaptioner: the loss became ${lossValue} at step ${done} of ${steps}`, "lower the learning rate with --lr; the last checkpoint is intact");
-    }
+    checkLoss("loss", lossValue, done);
     const now = performance.now();
     const seconds = (now - lastTime) / 1000;
     lastTime = now;
@@ -189,6 +192,7 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
       await pending;
       pending = Promise.resolve();
       const { loss: validationLoss, samples } = await validate();
+      checkLoss("validation loss", validationLoss, step);
       const best = bestLoss === null || validationLoss < bestLoss;
       if (best) bestLoss = validationLoss;
       await save(step, "last");

@@ -21,6 +21,7 @@ export class Progress {
 
   /** @param detail What else to say, such as the loss and the time left. */
   update(label: string, value: number, total: number, detail = ""): void {
+    if (label !== this.shown.label) this.lastLine = performance.now();
     this.shown = { label, total, value, detail };
     if (this.stream.isTTY) this.draw();
     else if (performance.now() - this.lastLine >= LINE_SECONDS * 1000) {

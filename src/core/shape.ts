@@ -10,7 +10,7 @@ export function sizeOf(shape: Shape): number {
 
 /** Elements to step over to advance by one along each axis. */
 export function stridesOf(shape: Shape): number[] {
-  const strides = new Array<number>(shape.length);
+  const strides: number[] = shape.map(() => 1);
   let stride = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     strides[axis] = stride;

@@ -278,7 +278,7 @@ export class Device implements CommandSink {
   private throwFailure(): void {
     if (this.failure === null) return;
     const failure = this.failure;
-    if (!/^the device was lost/.test(failure.message)) this.failure = null;
+    if (!failure.message.startsWith("the device was lost")) this.failure = null;
     throw failure;
   }
 }
