@@ -7,6 +7,7 @@ import { build } from "esbuild";
 
 const quiet = process.argv.includes("--quiet");
 const outdir = process.argv.includes("--out") ? process.argv[process.argv.indexOf("--out") + 1] : "dist";
+const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 const shared = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", sourcemap: true };
 
 /** Packages stay outside of what runs in Node; Dawn is a native addon and cannot be bundled. */
@@ -26,7 +27,7 @@ const pageAssets = {
 
 if (!quiet) rmSync(outdir, { recursive: true, force: true });
 await Promise.all([
-  build({ ...node, plugins: [pageAssets], entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
+  build({ ...node, plugins: [pageAssets], define: { SIGHTLINE_VERSION: JSON.stringify(version) }, entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
   build({ ...node, entryPoints: { bench: "bench/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...node, entryPoints: { index: "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...shared, platform: "browser", minify: true, entryPoints: { "sightline.browser": "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),

@@ -1,3 +1,4 @@
+import type { LSTMDecoderConfig } from "../models/lstm.ts";
 import type { ResNetConfig } from "../models/resnet.ts";
 
 /** All that decides a training run, beside the pictures: kept in the checkpoint, so that a run can be repeated. */
@@ -11,14 +12,23 @@ export interface Recipe {
   readonly grid: number;
   readonly embedding: number;
   readonly hidden: number;
+  /** Where the decoder sees the picture, see {@link LSTMDecoderConfig}. */
+  readonly picture: LSTMDecoderConfig["picture"];
   readonly batchSize: number;
   readonly epochs: number;
+  /** Greatest learning rate of AdamW. */
   readonly learningRate: number;
+  /** Decay rates of AdamW's running means. */
+  readonly betas: readonly [number, number];
+  /** Greatest learning rate of Muon, which then trains all hidden matrices; 0 leaves them to AdamW. */
+  readonly muonRate: number;
   readonly weightDecay: number;
   /** Share of the steps over which the learning rate rises from 0; then it falls to 0 along a cosine. */
   readonly warmup: number;
-  /** Greatest norm of all gradients together. */
+  /** Greatest norm of all gradients of AdamW together. */
   readonly clipNorm: number;
+  /** Share of the steps at the beginning that use the first caption of each picture alone; then one is drawn at random. One wording first makes the picture's part easier to find. */
+  readonly firstCaption: number;
   /** Words that occur less often are unknown. */
   readonly minFrequency: number;
   /** Longest caption that is learned, in words. */

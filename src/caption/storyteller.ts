@@ -2,9 +2,9 @@ import type { Tensor } from "../autograd/tensor.ts";
 import { crossEntropy, reshape } from "../autograd/ops/index.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { PAD } from "../data/vocabulary.ts";
-import { LSTMDecoder, type LSTMDecoderConfig } from "../models/lstm.ts";
+import { LSTMDecoder, type DecoderState, type LSTMDecoderConfig } from "../models/lstm.ts";
 import { parseResNetConfig, ResNet, type ResNetConfig } from "../models/resnet.ts";
-import { Linear, type Builder, type LSTMState } from "../nn/layers.ts";
+import { Linear, type Builder } from "../nn/layers.ts";
 import type { WordModel } from "./decode.ts";
 import { Module } from "../nn/module.ts";
 
@@ -45,6 +45,7 @@ export function parseStorytellerConfig(value: unknown, file: string): Storytelle
       vocabulary: whole("decoder.vocabulary", words.vocabulary, 1),
       embedding: whole("decoder.embedding", words.embedding, 1),
       hidden: whole("decoder.hidden", words.hidden, 1),
+      picture: words.picture === "first" || words.picture === "always" ? words.picture : refuse("decoder.picture", '"first" or "always"', words.picture),
     },
   };
 }
@@ -76,19 +77,19 @@ export class Storyteller extends Module implements WordModel {
   }
 
   /** The decoder's state before the first word. */
-  encode(pictures: Tensor): LSTMState {
+  encode(pictures: Tensor): DecoderState {
     const features = this.backbone === null ? pictures : this.backbone.pooled(pictures, this.grid);
     return this.decoder.start(this.encoder.fc.forward(features));
   }
 
-  /** The state as rows: h and c [B, hidden]. */
+  /** The state as rows: h, c and the picture [B, hidden]. */
   begin(pictures: Tensor): readonly Tensor[] {
     return rowsOf(this.encode(pictures));
   }
 
-  next(words: Tensor, [h, c]: readonly Tensor[]): { logits: Tensor; state: readonly Tensor[] } {
+  next(words: Tensor, [h, c, picture]: readonly Tensor[]): { logits: Tensor; state: readonly Tensor[] } {
     const shape = [1, ...h.shape];
-    const { logits, state } = this.decoder.forward(words, { h: reshape(h, shape), c: reshape(c, shape) });
+    const { logits, state } = this.decoder.forward(words, { h: reshape(h, shape), c: reshape(c, shape), picture });
     return { logits: reshape(logits, [logits.shape[0], logits.shape[2]]), state: rowsOf(state) };
   }
 
@@ -105,6 +106,6 @@ export class Storyteller extends Module implements WordModel {
   }
 }
 
-function rowsOf({ h, c }: LSTMState): readonly Tensor[] {
-  return [h, c].map((part) => reshape(part, part.shape.slice(1)));
+function rowsOf({ h, c, picture }: DecoderState): readonly Tensor[] {
+  return [reshape(h, h.shape.slice(1)), reshape(c, c.shape.slice(1)), picture];
 }

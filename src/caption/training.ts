@@ -8,10 +8,10 @@ import { squash } from "../data/preprocess.ts";
 import { Vocabulary, wordsOf } from "../data/vocabulary.ts";
 import type { Device } from "../device/device.ts";
 import type { CompileProgress } from "../device/pipelines.ts";
-import { AdamW } from "../train/adamw.ts";
 import { Batches } from "../train/batches.ts";
 import { warmupCosine } from "../train/schedule.ts";
 import { Captioner, OPTIMIZER_PREFIX } from "./captioner.ts";
+import { RunOptimizers } from "./optimizers.ts";
 import type { Recipe } from "./recipe.ts";
 import type { Storyteller } from "./storyteller.ts";
 
@@ -97,13 +97,13 @@ export function makeCaptioner(device: Device, source: PictureSource, recipe: Rec
     backbone: recipe.backbone,
     grid: recipe.grid,
     features: 0,
-    decoder: { vocabulary: vocabulary.size, embedding: recipe.embedding, hidden: recipe.hidden },
+    decoder: { vocabulary: vocabulary.size, embedding: recipe.embedding, hidden: recipe.hidden, picture: recipe.picture },
   };
   return new Captioner(device, { model, maxLength: Math.min(longest, recipe.maxWords) + 1 }, vocabulary, squash(recipe.size), recipe.seed);
 }
 
 /** A step of training, recorded: pictures, words and next words of a batch → loss and norm of the gradient. */
-export function trainingStep(device: Device, model: Storyteller, optimizer: AdamW, { clipNorm }: Pick<Recipe, "clipNorm">, onCompile?: CompileProgress): RecordedStep<{ loss: Tensor; gradientNorm: Tensor }> {
+export function trainingStep(device: Device, model: Storyteller, optimizer: RunOptimizers, { clipNorm }: Pick<Recipe, "clipNorm">, onCompile?: CompileProgress): RecordedStep<{ loss: Tensor; gradientNorm: Tensor }> {
   const trace = (pictures: Tensor, words: Tensor, next: Tensor): { loss: Tensor; gradientNorm: Tensor } => {
     model.train();
     const loss = model.loss(pictures, words, next);
@@ -124,13 +124,15 @@ export function trainingStep(device: Device, model: Storyteller, optimizer: Adam
 export async function trainCaptioner(device: Device, source: PictureSource, recipe: Recipe, hooks: TrainingHooks = {}, resume?: ResumePoint): Promise<TrainingResult> {
   const captioner = resume?.captioner ?? makeCaptioner(device, source, recipe);
   const { model, vocabulary, preprocessing, config } = captioner;
-  const batchOptions = { preprocessing, vocabulary, batchSize: recipe.batchSize, length: config.maxLength, seed: recipe.seed };
+  const perEpoch = Math.floor(source.train.length / Math.min(recipe.batchSize, source.train.length));
+  const firstCaptionSteps = Math.round(recipe.firstCaption * recipe.epochs * perEpoch);
+  const batchOptions = { preprocessing, vocabulary, batchSize: recipe.batchSize, length: config.maxLength, firstCaptionSteps, seed: recipe.seed };
   const batches = new Batches(source.train, batchOptions);
   const steps = recipe.epochs * batches.perEpoch;
   if (steps === 0) throw new InputError(`trainCaptioner: ${source.name} and ${recipe.epochs} epochs give no training step`);
   hooks.onStart?.(captioner, steps);
 
-  const optimizer = new AdamW([{ params: model.parameters() }], { lr: recipe.learningRate, weightDecay: recipe.weightDecay });
+  const optimizer = new RunOptimizers(model, recipe);
   if (resume !== undefined) optimizer.loadStateDict(withoutPrefix(resume.tensors));
   const rate = warmupCosine({ warmup: Math.max(1, Math.round(recipe.warmup * steps)), total: steps });
 
@@ -180,7 +182,7 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
 
   let pending = Promise.resolve();
   while (step < steps && !(hooks.signal?.aborted ?? false)) {
-    optimizer.lr = recipe.learningRate * rate(step);
+    optimizer.setRate(rate(step));
     const batch = await batches.at(step);
     const { loss, gradientNorm } = await trainStep.run(batch.pictures, batch.words, batch.next);
     step++;

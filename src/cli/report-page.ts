@@ -1,3 +1,4 @@
+import { wordsOf } from "../data/vocabulary.ts";
 import type { ScoreRow } from "./scores.ts";
 
 /** A test picture as the report shows it. */
@@ -130,7 +131,7 @@ function picturesSection({ heading, about, rightMeans, wrongMeans, shown }: Repo
     { id: "right", label: rightMeans, number: count(({ right }) => right) },
     { id: "held-out", label: "unseen pairs", number: count(({ heldOut }) => heldOut) },
   ].filter(({ id, number }) => id === "all" || (number > 0 && number < shown.length));
-  const buttons = filters.map(({ id, label, number }) => `<button type="button" data-filter="${id}" aria-pressed="${id === "all"}">${escapeHtml(label)} <span>${number}</span></button>`);
+  const buttons = (filters.length === 1 ? [] : filters).map(({ id, label, number }) => `<button type="button" data-filter="${id}" aria-pressed="${id === "all"}">${escapeHtml(label)} <span>${number}</span></button>`);
   return `<section aria-labelledby="pictures">
 <div class="bar"><h2 id="pictures">${escapeHtml(heading)}</h2><div class="choices" id="filters" role="group" aria-label="Which pictures to show" hidden>${buttons.join("")}</div></div>
 <p class="about">${escapeHtml(about)}</p>
@@ -146,15 +147,19 @@ function figure({ name, source, caption, reference, right, heldOut }: ReportPict
   const mark = right ? `<span class="mark ok" title="${escapeHtml(rightMeans)}">✓<span class="unseen"> ${escapeHtml(rightMeans)}</span></span>` : `<span class="mark off" title="${escapeHtml(wrongMeans)}">✗<span class="unseen"> ${escapeHtml(wrongMeans)}</span></span>`;
   return `<li class="${right ? "right" : "wrong"}${heldOut ? " held-out" : ""}"><figure>
 <div class="picture"><img src="${source}" alt="${escapeHtml(`${name}; reference: ${reference}`)}">${mark}${heldOut ? '<span class="tag">unseen pair</span>' : ""}</div>
-<figcaption><p class="caption">${right ? escapeHtml(said) : markDifferences(said, reference)}</p>${said === reference ? "" : `<p class="reference"><span>reference</span> ${escapeHtml(reference)}</p>`}<p class="name">${escapeHtml(name)}</p></figcaption>
+<figcaption><p class="caption">${right ? escapeHtml(said) : markDifferences(said, reference)}</p>${sameWords(said, reference) ? "" : `<p class="reference"><span>reference</span> ${escapeHtml(reference)}</p>`}<p class="name">${escapeHtml(name)}</p></figcaption>
 </figure></li>`;
+}
+
+function sameWords(a: string, b: string): boolean {
+  return wordsOf(a).join(" ") === wordsOf(b).join(" ");
 }
 
 /** The caption with the words marked that the reference lacks. */
 function markDifferences(caption: string, reference: string): string {
-  const left = reference.toLowerCase().split(/\s+/);
+  const left = wordsOf(reference);
   const words = caption.split(/\s+/).map((word) => {
-    const place = left.indexOf(word.toLowerCase());
+    const place = left.indexOf(wordsOf(word).join(" "));
     if (place >= 0) left.splice(place, 1);
     return place >= 0 ? escapeHtml(word) : `<mark>${escapeHtml(word)}</mark>`;
   });

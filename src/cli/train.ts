@@ -1,7 +1,7 @@
-import { Captioner } from "../caption/captioner.ts";
+import { Captioner, OPTIMIZER_PREFIX } from "../caption/captioner.ts";
 import type { Recipe } from "../caption/recipe.ts";
 import { folderRecipe, SCENE_COUNTS, SCENES } from "../caption/recipes.ts";
-import { trainCaptioner, type StepProgress, type TrainingHooks, type TrainingResult, type ValidationReport } from "../caption/training.ts";
+import { trainCaptioner, type CheckpointContents, type StepProgress, type TrainingHooks, type TrainingResult, type ValidationReport } from "../caption/training.ts";
 import { loadSafetensors, saveSafetensors } from "../checkpoint/files.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { decodeMetadata, type TrainerState } from "../checkpoint/training-state.ts";
@@ -161,7 +161,10 @@ async function runTraining(device: Device, { run, recipe, data, resumed }: Train
       metrics.write({ step: report.step, epoch: report.epoch, validationLoss: report.loss, best: report.best });
       for (const line of showValidation(report, recipe.epochs)) progress.print(line);
     },
-    save: ({ tensors, metadata }, kind) => saveSafetensors(run[kind], tensors, { ...metadata, data: JSON.stringify(data.choice) }),
+    save(contents, kind) {
+      const { tensors, metadata } = kind === "best" ? weightsAlone(contents) : contents;
+      return saveSafetensors(run[kind], tensors, { ...metadata, data: JSON.stringify(data.choice) });
+    },
   };
   const start = resumed && { captioner: Captioner.fromCheckpoint(device, resumed.file, resumed.name), tensors: resumed.file.tensors, step: before, bestLoss: resumed.trainer.bestLoss };
   try {
@@ -171,6 +174,14 @@ async function runTraining(device: Device, { run, recipe, data, resumed }: Train
     metrics.close();
     interruption.end();
   }
+}
+
+/** What captioning needs, without the state of the training: a third of the size. */
+function weightsAlone({ tensors, metadata }: CheckpointContents): CheckpointContents {
+  return {
+    tensors: new Map([...tensors].filter(([name]) => !name.startsWith(OPTIMIZER_PREFIX))),
+    metadata: Object.fromEntries(Object.entries(metadata).filter(([name]) => name !== "trainer" && name !== "random")),
+  };
 }
 
 function metricsOf({ step, epoch, loss, learningRate, gradientNorm, picturesPerSecond }: StepProgress): { step: number; epoch: number; loss: number; lr: number; gradientNorm: number; picturesPerSecond: number } {

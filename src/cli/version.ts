@@ -1,3 +1,4 @@
-import manifest from "../../package.json" with { type: "json" };
+/** Of the package; written here by build.mjs. */
+declare const SIGHTLINE_VERSION: string;
 
-export const VERSION: string = manifest.version;
+export const VERSION: string = SIGHTLINE_VERSION;

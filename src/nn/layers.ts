@@ -4,7 +4,7 @@ import type { DeviceGenerator } from "../autograd/random.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import { batchNorm, conv2d, dropout, embedding, layerNorm, linear, lstm } from "../autograd/ops/index.ts";
 import { constant, defaultWeight, kaimingFanOut, normal, uniform } from "./init.ts";
-import { Module, Parameter, StateTensor } from "./module.ts";
+import { Module, Parameter, StateTensor, type Init } from "./module.ts";
 
 /** What every layer needs to make its parameters. */
 export interface Builder {
@@ -144,6 +144,12 @@ export interface LSTMState {
   readonly c: Tensor;
 }
 
+/** A forget gate that starts open lets gradients reach the first words. Source: Jozefowicz et al. 2015. */
+const rememberAtFirst = (init: Init, hiddenSize: number): Init => (values, shape) => {
+  init(values, shape);
+  values.fill(1, hiddenSize, 2 * hiddenSize);
+};
+
 /**
  * Long short-term memory, one layer, batch first. x [B, T, I] → y [B, T, H]; gates in the order i, f, g, o.
  * Source: Hochreiter and Schmidhuber 1997; the same result as torch.nn.LSTM.
@@ -159,7 +165,7 @@ export class LSTM extends Module {
     const init = uniform(generator, 1 / Math.sqrt(hiddenSize));
     this.weight_ih_l0 = new Parameter(device, [4 * hiddenSize, inputSize], init);
     this.weight_hh_l0 = new Parameter(device, [4 * hiddenSize, hiddenSize], init);
-    this.bias_ih_l0 = new Parameter(device, [4 * hiddenSize], init);
+    this.bias_ih_l0 = new Parameter(device, [4 * hiddenSize], rememberAtFirst(init, hiddenSize));
     this.bias_hh_l0 = new Parameter(device, [4 * hiddenSize], init);
   }
 

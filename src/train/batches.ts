@@ -20,6 +20,8 @@ export interface BatchOptions {
   readonly batchSize: number;
   /** T: words a caption, the end word included. */
   readonly length: number;
+  /** Steps at the beginning that use the first caption of each picture; after them one is drawn. */
+  readonly firstCaptionSteps: number;
   readonly seed: number;
 }
 
@@ -46,15 +48,15 @@ export class Batches {
     return this.options.batchSize;
   }
 
-  /** The batch of a step counted from 0. One caption of each picture is drawn; what does not fill a batch is left out of the epoch. */
+  /** The batch of a step counted from 0, with one caption a picture. What does not fill a batch is left out of the epoch. */
   async at(step: number): Promise<Batch> {
-    const { batchSize, seed } = this.options;
+    const { batchSize, seed, firstCaptionSteps } = this.options;
     const epoch = Math.floor(step / this.perEpoch);
     const first = (step % this.perEpoch) * batchSize;
     const indices = this.orderOf(epoch).slice(first, first + batchSize);
     const captions = indices.map((index) => {
       const choices = this.set.captions(index);
-      return choices[threefry(seed, CAPTION_STREAM, index, epoch)[0] % choices.length];
+      return choices[step < firstCaptionSteps ? 0 : threefry(seed, CAPTION_STREAM, index, epoch)[0] % choices.length];
     });
     return this.assemble(indices, captions);
   }
