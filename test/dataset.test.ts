@@ -130,6 +130,12 @@ describe("splitByImage", () => {
     expect(byName(1, false)).toEqual(byName(1, true));
     expect(byName(1, false)).not.toEqual(byName(2, false));
   });
+
+  test("takes another share where one is asked for", () => {
+    const examples = Array.from({ length: 20 }, (_, i) => ({ image: `${i}.png`, captions: ["a"] }));
+    const counts = (["train", "val", "test"] as const).map((split) => splitByImage(examples, 1, 0.25).filter((example) => example.split === split).length);
+    expect(counts).toEqual([10, 5, 5]);
+  });
 });
 
 describe("openDataset", () => {

@@ -13,27 +13,22 @@ interface Part {
   readonly rate: number;
 }
 
-/** Matrices between input and output: convolutions, the encoder's projection, the recurrent weights. */
-function isHidden(name: string, { shape }: Tensor): boolean {
-  return shape.length >= 2 && !/embedding|decoder\.fc/.test(name);
-}
-
-/** The optimisers of a run, as one: Muon for hidden matrices where the recipe wants it, AdamW for the rest. */
+/** The optimisers of a run, as one: Muon for convolutions where the recipe wants it, AdamW for the rest. */
 export class RunOptimizers {
   private readonly parts: readonly Part[];
   private readonly adamw: AdamW;
 
   constructor(model: Module, { learningRate, muonRate, weightDecay, betas }: Recipe) {
-    const named = model.namedParameters().filter(([, { requiresGrad }]) => requiresGrad);
-    const hidden = muonRate > 0 ? named.filter(([name, parameter]) => isHidden(name, parameter)) : [];
-    const rest = named.filter((entry) => !hidden.includes(entry)).map(([, parameter]) => parameter);
+    const trained = model.parameters().filter(({ requiresGrad }) => requiresGrad);
+    const convolutions = muonRate > 0 ? trained.filter(({ shape }) => shape.length === 4) : [];
+    const rest = trained.filter((parameter) => !convolutions.includes(parameter));
     const decayed = rest.filter(({ shape }) => shape.length >= 2);
     const plain = rest.filter(({ shape }) => shape.length < 2);
     const groups = [{ params: decayed, weightDecay }, { params: plain, weightDecay: 0 }].filter(({ params }) => params.length > 0);
     this.adamw = new AdamW(groups, { lr: learningRate, betas });
     this.parts = [
       { name: "adamw", optimizer: this.adamw, rate: learningRate },
-      ...(hidden.length === 0 ? [] : [{ name: "muon", optimizer: new Muon([{ params: hidden.map(([, parameter]) => parameter) }], { weightDecay }), rate: muonRate }]),
+      ...(convolutions.length === 0 ? [] : [{ name: "muon", optimizer: new Muon([{ params: convolutions }], { weightDecay }), rate: muonRate }]),
     ];
   }
 

@@ -20,7 +20,7 @@ export interface Recipe {
   readonly learningRate: number;
   /** Decay rates of AdamW's running means. */
   readonly betas: readonly [number, number];
-  /** Greatest learning rate of Muon, which then trains all hidden matrices; 0 leaves them to AdamW. */
+  /** Greatest learning rate of Muon, which then trains all convolutions; 0 leaves them to AdamW. On larger matrices its products would cost more than they save at such batch sizes. */
   readonly muonRate: number;
   readonly weightDecay: number;
   /** Share of the steps over which the learning rate rises from 0; then it falls to 0 along a cosine. */

@@ -11,8 +11,8 @@ export const SCENES: Recipe = {
   size: 32,
   backbone: { block: "basic", layers: [0, 1, 0, 0], width: 16, stem: "small-stride2", classes: 0 },
   grid: 4,
-  embedding: 32,
-  hidden: 128,
+  embedding: 96,
+  hidden: 96,
   picture: "always",
   firstCaption: 0.4,
   batchSize: 32,
@@ -31,7 +31,7 @@ export const SCENES: Recipe = {
 export const SCENE_COUNTS: SceneCounts = { train: 12_800, validation: 64, test: 300 };
 
 /** Steps that a folder of any size is trained for, at least; a small one is seen many times. */
-const FOLDER_STEPS = 360;
+const FOLDER_STEPS = 150;
 
 /** Times that each picture of a folder is seen, at least. */
 const FOLDER_EPOCHS = 12;

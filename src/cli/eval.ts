@@ -51,7 +51,7 @@ export async function evaluateModel(options: EvalOptions, command: string): Prom
       const { pictures, scores } = await evaluate(captioner, set, { beam, lengthPenalty }, (done, total) => progress.update("scoring", done, total, `${done} of ${total} pictures`));
       progress.stop();
       const seconds = (performance.now() - begun) / 1000;
-      const terms = scoringTerms(scores, split, beam);
+      const terms = scoringTerms(scores, options.data === undefined && data.scoredOnTraining ? "the ones trained on" : split, beam);
       if (options.json) print(JSON.stringify({ model, data: data.source.name, split, beam, lengthPenalty, adapter: device.adapter, seconds, tokeniser: "lower case, without punctuation and symbols, split on white space", scores }));
       else {
         print(`scores of ${model}: ${terms}`);

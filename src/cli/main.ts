@@ -31,7 +31,7 @@ program
   .option("--resume <run>", "continue a run: its folder, or a checkpoint in it")
   .option("--epochs <n>", "times that each picture is seen", wholeNumber(1, 100_000))
   .option("--batch <n>", "pictures a step", wholeNumber(1, 4096))
-  .option("--lr <x>", "highest learning rate", positiveNumber)
+  .option("--lr <x>", "highest learning rate of AdamW; that of Muon changes in the same proportion", positiveNumber)
   .option("--seed <n>", "decides weights, order and splits", wholeNumber(0, 2 ** 32 - 1))
   .option("--size <n>", "side of the pictures that the model sees, pixels", wholeNumber(8, 512))
   .option("--scenes <n>", "embedded scenes to train on", wholeNumber(1, 10_000_000))

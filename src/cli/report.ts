@@ -161,8 +161,9 @@ function recipeEntries(recipe: Recipe): (readonly [string, string])[] {
   return [
     ["epochs", String(recipe.epochs)],
     ["batch", String(recipe.batchSize)],
-    ["optimiser", "AdamW"],
+    ["optimiser", recipe.muonRate > 0 ? "Muon for hidden matrices, AdamW for the rest" : "AdamW"],
     ["learning rate", `${recipe.learningRate}, cosine`],
+    ...(recipe.muonRate > 0 ? [["learning rate of Muon", String(recipe.muonRate)] as const] : []),
     ["warm-up", percent(recipe.warmup)],
     ["weight decay", String(recipe.weightDecay)],
     ["greatest gradient norm", String(recipe.clipNorm)],

@@ -79,6 +79,7 @@ async function planRun(options: TrainOptions, command: string, progress: Progres
     batchSize: options.batch ?? base.batchSize,
     epochs: options.epochs ?? base.epochs,
     learningRate: options.lr ?? base.learningRate,
+    muonRate: base.muonRate * ((options.lr ?? base.learningRate) / base.learningRate),
   };
   const preprocessing = squash(recipe.size);
   const train = options.scenes ?? SCENE_COUNTS.train;

@@ -1,6 +1,7 @@
+import { ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import { zeros } from "../autograd/tensor.ts";
-import { concat, expand, reshape } from "../autograd/ops/index.ts";
+import { add, reshape } from "../autograd/ops/index.ts";
 import { Embedding, Linear, LSTM, type Builder, type LSTMState } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 
@@ -14,8 +15,8 @@ export interface LSTMDecoderConfig {
   readonly embedding: number;
   readonly hidden: number;
   /**
-   * Where the decoder sees the picture: in its first state alone, as published, or beside every word too, which needs
-   * far fewer pictures to learn from.
+   * Where the decoder sees the picture: in its first state alone, as published, or added to every word's embedding too
+   * (`embedding` must equal `hidden` then), which needs far fewer pictures to learn from.
    */
   readonly picture: "first" | "always";
 }
@@ -35,9 +36,12 @@ export class LSTMDecoder extends Module {
 
   constructor(builder: Builder, { vocabulary, embedding, hidden, picture }: LSTMDecoderConfig) {
     super();
+    if (picture === "always" && embedding !== hidden) {
+      throw new ShapeError(`LSTMDecoder: a picture that is added to every word needs an embedding as long as the hidden state; got ${embedding} and ${hidden}`);
+    }
     this.always = picture === "always";
     this.embedding = new Embedding(builder, vocabulary, embedding);
-    this.lstm = new LSTM(builder, embedding + (this.always ? hidden : 0), hidden);
+    this.lstm = new LSTM(builder, embedding, hidden);
     this.fc = new Linear(builder, hidden, vocabulary);
   }
 
@@ -49,10 +53,9 @@ export class LSTMDecoder extends Module {
 
   /** ids [B, T] i32 → logits [B, T, vocabulary], and the state after the last word. */
   forward(ids: Tensor, { h, c, picture }: DecoderState): { logits: Tensor; state: DecoderState } {
-    const [batch, length] = ids.shape;
     const words = this.embedding.forward(ids);
-    const beside = (): Tensor => expand(reshape(picture, [batch, 1, picture.shape[1]]), [batch, length, picture.shape[1]]);
-    const { y, state } = this.lstm.forward(this.always ? concat([words, beside()], 2) : words, { h, c });
+    const [batch, hidden] = picture.shape;
+    const { y, state } = this.lstm.forward(this.always ? add(words, reshape(picture, [batch, 1, hidden])) : words, { h, c });
     return { logits: this.fc.forward(y), state: { ...state, picture } };
   }
 }
