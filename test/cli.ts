@@ -75,7 +75,8 @@ export async function writeUntrainedModel(device: Device, path: string): Promise
     backbone: { block: "basic", layers: [1, 0, 0, 0], width: 4, stem: "small", classes: 0 },
     grid: 1,
     features: 0,
-    decoder: { vocabulary: vocabulary.size, embedding: 8, hidden: 8, picture: "always" },
+    attention: true,
+    decoder: { vocabulary: vocabulary.size, embedding: 8, hidden: 8 },
   } as const;
   const captioner = new Captioner(device, { model, maxLength: 5 }, vocabulary, squash(8), 1);
   await saveSafetensors(path, await captioner.model.stateDict(), captioner.metadata());

@@ -96,7 +96,7 @@ describe("storyteller with PyTorch's weights", () => {
   const make = (): Storyteller => {
     const [vocabulary, embedding] = weights.get("decoder.embedding.weight")!.shape;
     const [hidden, features] = weights.get("encoder.fc.weight")!.shape;
-    const model = new Storyteller({ device: device(), generator: new Generator(0) }, { backbone: null, grid: 1, features, decoder: { vocabulary, embedding, hidden, picture: "first" } });
+    const model = new Storyteller({ device: device(), generator: new Generator(0) }, { backbone: null, grid: 1, features, attention: false, decoder: { vocabulary, embedding, hidden } });
     load(model, weights);
     return model;
   };

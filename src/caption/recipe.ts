@@ -1,4 +1,3 @@
-import type { LSTMDecoderConfig } from "../models/lstm.ts";
 import type { ResNetConfig } from "../models/resnet.ts";
 
 /** All that decides a training run, beside the pictures: kept in the checkpoint, so that a run can be repeated. */
@@ -12,8 +11,8 @@ export interface Recipe {
   readonly grid: number;
   readonly embedding: number;
   readonly hidden: number;
-  /** Where the decoder sees the picture, see {@link LSTMDecoderConfig}. */
-  readonly picture: LSTMDecoderConfig["picture"];
+  /** Whether the decoder looks at the regions again before each word. */
+  readonly attention: boolean;
   readonly batchSize: number;
   readonly epochs: number;
   /** Greatest learning rate of AdamW. */

@@ -11,12 +11,12 @@ export const SCENES: Recipe = {
   size: 32,
   backbone: { block: "basic", layers: [0, 1, 0, 0], width: 16, stem: "small-stride2", classes: 0 },
   grid: 4,
-  embedding: 96,
+  embedding: 48,
   hidden: 96,
-  picture: "always",
+  attention: true,
   firstCaption: 0.4,
   batchSize: 32,
-  epochs: 2,
+  epochs: 3,
   learningRate: 7e-3,
   betas: [0.8, 0.95],
   muonRate: 0.02,
@@ -28,7 +28,7 @@ export const SCENES: Recipe = {
   validations: 8,
 };
 
-export const SCENE_COUNTS: SceneCounts = { train: 12_800, validation: 64, test: 300 };
+export const SCENE_COUNTS: SceneCounts = { train: 10_000, validation: 64, test: 300 };
 
 /** Steps that a folder of any size is trained for, at least; a small one is seen many times. */
 const FOLDER_STEPS = 150;

@@ -1,5 +1,5 @@
 import type { Tensor } from "../autograd/tensor.ts";
-import { crossEntropy, reshape } from "../autograd/ops/index.ts";
+import { adaptiveAvgPool2d, crossEntropy, reshape, transpose } from "../autograd/ops/index.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { PAD } from "../data/vocabulary.ts";
 import { LSTMDecoder, type DecoderState, type LSTMDecoderConfig } from "../models/lstm.ts";
@@ -21,7 +21,9 @@ export interface StorytellerConfig {
   readonly grid: number;
   /** Length of the features that come from outside; unused with a backbone. */
   readonly features: number;
-  readonly decoder: LSTMDecoderConfig;
+  /** Whether the decoder looks at the regions again before each word; needs a backbone. */
+  readonly attention: boolean;
+  readonly decoder: Omit<LSTMDecoderConfig, "attention">;
 }
 
 /**
@@ -35,17 +37,17 @@ export function parseStorytellerConfig(value: unknown, file: string): Storytelle
   };
   const whole = (field: string, got: unknown, least: number): number =>
     Number.isInteger(got) && (got as number) >= least ? (got as number) : refuse(field, `a whole number of at least ${least}`, got);
-  const { backbone, grid, features, decoder } = fields(value);
+  const { backbone, grid, features, attention, decoder } = fields(value);
   const words = fields(decoder);
   return {
     backbone: backbone === null ? null : parseResNetConfig(backbone, refuse),
     grid: whole("grid", grid, 1),
     features: whole("features", features, 0),
+    attention: typeof attention === "boolean" ? attention : refuse("attention", "true or false", attention),
     decoder: {
       vocabulary: whole("decoder.vocabulary", words.vocabulary, 1),
       embedding: whole("decoder.embedding", words.embedding, 1),
       hidden: whole("decoder.hidden", words.hidden, 1),
-      picture: words.picture === "first" || words.picture === "always" ? words.picture : refuse("decoder.picture", '"first" or "always"', words.picture),
     },
   };
 }
@@ -70,26 +72,31 @@ export class Storyteller extends Module implements WordModel {
   constructor(builder: Builder, config: StorytellerConfig) {
     super();
     this.backbone = config.backbone === null ? null : new ResNet(builder, config.backbone);
-    const features = this.backbone === null ? config.features : this.backbone.channels * config.grid ** 2;
+    const channels = this.backbone?.channels ?? 0;
+    const features = this.backbone === null ? config.features : channels * config.grid ** 2;
+    const attention = config.attention ? { regions: config.grid ** 2, channels } : null;
     this.encoder = new StorytellerEncoder(builder, features, config.decoder.hidden);
-    this.decoder = new LSTMDecoder(builder, config.decoder);
+    this.decoder = new LSTMDecoder(builder, { ...config.decoder, attention });
     this.grid = config.grid;
   }
 
   /** The decoder's state before the first word. */
   encode(pictures: Tensor): DecoderState {
-    const features = this.backbone === null ? pictures : this.backbone.pooled(pictures, this.grid);
-    return this.decoder.start(this.encoder.fc.forward(features));
+    if (this.backbone === null) return this.decoder.start(this.encoder.fc.forward(pictures), null);
+    const pooled = adaptiveAvgPool2d(this.backbone.features(pictures).layer4, this.grid);
+    const [batch, channels] = pooled.shape;
+    const regions = reshape(pooled, [batch, channels, this.grid ** 2]);
+    return this.decoder.start(this.encoder.fc.forward(reshape(pooled, [batch, -1])), transpose(regions));
   }
 
-  /** The state as rows: h, c and the picture [B, hidden]. */
+  /** The state as rows: h and c [B, hidden], and the regions [B, R, C] where there are any. */
   begin(pictures: Tensor): readonly Tensor[] {
     return rowsOf(this.encode(pictures));
   }
 
-  next(words: Tensor, [h, c, picture]: readonly Tensor[]): { logits: Tensor; state: readonly Tensor[] } {
-    const shape = [1, ...h.shape];
-    const { logits, state } = this.decoder.forward(words, { h: reshape(h, shape), c: reshape(c, shape), picture });
+  next(words: Tensor, [h, c, regions = null]: readonly (Tensor | null)[]): { logits: Tensor; state: readonly Tensor[] } {
+    const shape = [1, ...h!.shape];
+    const { logits, state } = this.decoder.forward(words, { h: reshape(h!, shape), c: reshape(c!, shape), regions });
     return { logits: reshape(logits, [logits.shape[0], logits.shape[2]]), state: rowsOf(state) };
   }
 
@@ -106,6 +113,7 @@ export class Storyteller extends Module implements WordModel {
   }
 }
 
-function rowsOf({ h, c, picture }: DecoderState): readonly Tensor[] {
-  return [reshape(h, h.shape.slice(1)), reshape(c, c.shape.slice(1)), picture];
+function rowsOf({ h, c, regions }: DecoderState): readonly Tensor[] {
+  const rows = [h, c].map((part) => reshape(part, part.shape.slice(1)));
+  return regions === null ? rows : [...rows, regions];
 }

@@ -97,7 +97,8 @@ export function makeCaptioner(device: Device, source: PictureSource, recipe: Rec
     backbone: recipe.backbone,
     grid: recipe.grid,
     features: 0,
-    decoder: { vocabulary: vocabulary.size, embedding: recipe.embedding, hidden: recipe.hidden, picture: recipe.picture },
+    attention: recipe.attention,
+    decoder: { vocabulary: vocabulary.size, embedding: recipe.embedding, hidden: recipe.hidden },
   };
   return new Captioner(device, { model, maxLength: Math.min(longest, recipe.maxWords) + 1 }, vocabulary, squash(recipe.size), recipe.seed);
 }

@@ -145,8 +145,7 @@ function factsOf({ device, captioner, timings, training }: ReportInput, history:
       entries: [
         ["encoder", model.backbone === null ? "features from outside" : `ResNet ${model.backbone.layers.join("-")}, ${model.backbone.width} channels at first`],
         ["regions", `${model.grid} × ${model.grid}`],
-        ["decoder", `LSTM, ${model.decoder.hidden} units`],
-        ["sees the picture", model.decoder.picture === "always" ? "beside every word" : "before the first word"],
+        ["decoder", `LSTM, ${model.decoder.hidden} units${model.attention ? `, with attention over ${model.grid} × ${model.grid} regions` : ""}`],
         ["word vectors", String(model.decoder.embedding)],
         ["vocabulary", counted(captioner.vocabulary.size, "word")],
         ["longest caption", counted(maxLength - 1, "word")],

@@ -1,61 +1,85 @@
+import { zeros, type Tensor } from "../autograd/tensor.ts";
+import { add, affine, concat, matmul, reshape, softmax, tanh } from "../autograd/ops/index.ts";
 import { ShapeError } from "../core/errors.ts";
-import type { Tensor } from "../autograd/tensor.ts";
-import { zeros } from "../autograd/tensor.ts";
-import { add, reshape } from "../autograd/ops/index.ts";
+import { normal } from "../nn/init.ts";
 import { Embedding, Linear, LSTM, type Builder, type LSTMState } from "../nn/layers.ts";
-import { Module } from "../nn/module.ts";
+import { Module, Parameter } from "../nn/module.ts";
 
 /**
- * A word-by-word decoder: Embedding → LSTM → Linear.
+ * A word-by-word decoder: Embedding → LSTM → Linear, with attention over the picture's regions where it has any.
  *
- * Source: Vinyals et al. 2014, "Show and tell", arXiv:1411.4555, with the picture in the first hidden state.
+ * Source: Vinyals et al. 2014, "Show and tell", arXiv:1411.4555, with the picture in the first hidden state; attention
+ * as in Luong et al. 2015, arXiv:1508.04025 (global, scaled dot product), over regions as in Xu et al. 2015.
  */
 export interface LSTMDecoderConfig {
   readonly vocabulary: number;
   readonly embedding: number;
   readonly hidden: number;
-  /**
-   * Where the decoder sees the picture: in its first state alone, as published, or added to every word's embedding too
-   * (`embedding` must equal `hidden` then), which needs far fewer pictures to learn from.
-   */
-  readonly picture: "first" | "always";
+  /** What the decoder may look at before each word; null, as published: nothing but the first state. */
+  readonly attention: { readonly regions: number; readonly channels: number } | null;
 }
 
 /** What the decoder carries from word to word. */
 export interface DecoderState extends LSTMState {
-  /** The picture [B, hidden], for a decoder that sees it always. */
-  readonly picture: Tensor;
+  /** The picture's regions with their places [B, R, C], for a decoder with attention. */
+  readonly regions: Tensor | null;
+}
+
+/** Looks at the regions that matter for the next word. */
+class RegionAttention extends Module {
+  readonly positions: Parameter;
+  readonly query: Linear;
+  readonly combine: Linear;
+
+  constructor(builder: Builder, hidden: number, regions: number, channels: number) {
+    super();
+    this.positions = new Parameter(builder.device, [regions, channels], normal(builder.generator, 0.5));
+    this.query = new Linear(builder, hidden, channels);
+    this.combine = new Linear(builder, hidden + channels, hidden);
+  }
+
+  /** y [B, T, H], regions [B, R, C] → tanh(W [y; what is seen]) [B, T, H]. */
+  forward(y: Tensor, regions: Tensor): Tensor {
+    const scale = 1 / Math.sqrt(regions.shape[2]);
+    const scores = matmul(affine(this.query.forward(y), scale, 0), regions, { transposeB: true });
+    const seen = matmul(softmax(scores), regions);
+    return tanh(this.combine.forward(concat([y, seen], 2)));
+  }
 }
 
 /** Ids of the words so far → logits of the next ones. */
 export class LSTMDecoder extends Module {
   readonly embedding: Embedding;
   readonly lstm: LSTM;
+  readonly attention: RegionAttention | null;
   readonly fc: Linear;
-  private readonly always: boolean;
 
-  constructor(builder: Builder, { vocabulary, embedding, hidden, picture }: LSTMDecoderConfig) {
+  constructor(builder: Builder, { vocabulary, embedding, hidden, attention }: LSTMDecoderConfig) {
     super();
-    if (picture === "always" && embedding !== hidden) {
-      throw new ShapeError(`LSTMDecoder: a picture that is added to every word needs an embedding as long as the hidden state; got ${embedding} and ${hidden}`);
-    }
-    this.always = picture === "always";
     this.embedding = new Embedding(builder, vocabulary, embedding);
     this.lstm = new LSTM(builder, embedding, hidden);
+    this.attention = attention && new RegionAttention(builder, hidden, attention.regions, attention.channels);
     this.fc = new Linear(builder, hidden, vocabulary);
   }
 
-  /** The state before the first word: h0 is the picture [B, hidden], the cell is zero. */
-  start(picture: Tensor): DecoderState {
+  /**
+   * The state before the first word: h0 is the picture as a whole [B, hidden], the cell is zero.
+   * @param regions [B, R, C], for a decoder with attention.
+   * @throws ShapeError if a decoder with attention gets no regions.
+   */
+  start(picture: Tensor, regions: Tensor | null): DecoderState {
     const shape = [1, ...picture.shape];
-    return { h: reshape(picture, shape), c: zeros(picture.device, shape), picture };
+    const placed = (): Tensor => {
+      if (regions === null) throw new ShapeError("LSTMDecoder: a decoder with attention needs the picture's regions [B, R, C]; got none");
+      return add(regions, this.attention!.positions);
+    };
+    return { h: reshape(picture, shape), c: zeros(picture.device, shape), regions: this.attention && placed() };
   }
 
   /** ids [B, T] i32 → logits [B, T, vocabulary], and the state after the last word. */
-  forward(ids: Tensor, { h, c, picture }: DecoderState): { logits: Tensor; state: DecoderState } {
-    const words = this.embedding.forward(ids);
-    const [batch, hidden] = picture.shape;
-    const { y, state } = this.lstm.forward(this.always ? add(words, reshape(picture, [batch, 1, hidden])) : words, { h, c });
-    return { logits: this.fc.forward(y), state: { ...state, picture } };
+  forward(ids: Tensor, { h, c, regions }: DecoderState): { logits: Tensor; state: DecoderState } {
+    const { y, state } = this.lstm.forward(this.embedding.forward(ids), { h, c });
+    const spoken = this.attention === null ? y : this.attention.forward(y, regions!);
+    return { logits: this.fc.forward(spoken), state: { ...state, regions } };
   }
 }

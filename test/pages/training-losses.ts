@@ -23,7 +23,8 @@ export async function trainingLosses(): Promise<number[]> {
     backbone: { block: "basic", layers: [1, 1, 0, 0], width: 8, stem: "small-stride2", classes: 0 },
     grid: 3,
     features: 0,
-    decoder: { vocabulary: vocabulary.size, embedding: 32, hidden: 32, picture: "always" },
+    attention: true,
+    decoder: { vocabulary: vocabulary.size, embedding: 32, hidden: 32 },
   });
   const optimizer = new AdamW([{ params: model.parameters() }], { lr: 3e-3, weightDecay: 1e-4 });
   const step = recorded(device, "training step", (pictures, words, next) => {
