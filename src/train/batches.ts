@@ -61,9 +61,9 @@ export class Batches {
     return this.assemble(indices, captions);
   }
 
-  /** Given pictures with their first captions, in order. */
+  /** Given pictures, each with the same one of its captions at every call; all wordings have their turn. */
   async of(indices: readonly number[]): Promise<Batch> {
-    return this.assemble(indices, indices.map((index) => this.set.captions(index)[0]));
+    return this.assemble(indices, indices.map((index) => this.set.captions(index)[index % this.set.captions(index).length]));
   }
 
   private orderOf(epoch: number): number[] {
