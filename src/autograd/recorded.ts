@@ -51,6 +51,8 @@ interface Trace<T> {
 export function recorded<T extends Outputs>(device: Device, name: string, trace: (...inputs: Tensor[]) => T, options: RecordedOptions = {}): RecordedStep<T> {
   const traces = new Map<string, Trace<T>>();
   let last: Trace<T> | null = null;
+  /** Runs are submitted one after the other, however they are called. */
+  let queue: Promise<void> = Promise.resolve();
 
   async function record(inputs: readonly HostInput[]): Promise<Trace<T>> {
     const { recording, result } = device.record(name, (open) => {
@@ -62,28 +64,35 @@ export function recorded<T extends Outputs>(device: Device, name: string, trace:
     return { recording, inputs: result.tensors, outputs: result.outputs, relocations: device.relocations };
   }
 
+  async function runNow(inputs: readonly HostInput[]): Promise<T> {
+    for (const { shape, data } of inputs) checkInput(name, shape, data.length);
+    const key = inputs.map(({ shape, data }) => `${dtypeOf(data)}${showShape(shape)}`).join();
+    let current = traces.get(key);
+    if (current !== undefined && current.relocations !== device.relocations) {
+      await device.idle();
+      current.recording.dispose();
+      current = undefined;
+    }
+    if (current === undefined) {
+      current = await record(inputs);
+      traces.set(key, current);
+    } else {
+      await device.ready();
+      current.inputs.forEach((tensor, i) => tensor.write(inputs[i].data));
+    }
+    last = current;
+    await device.run(current.recording);
+    return current.outputs;
+  }
+
   return {
     get recording() {
       return last?.recording ?? null;
     },
-    async run(...inputs) {
-      for (const { shape, data } of inputs) checkInput(name, shape, data.length);
-      const key = inputs.map(({ shape, data }) => `${dtypeOf(data)}${showShape(shape)}`).join();
-      let current = traces.get(key);
-      if (current !== undefined && current.relocations !== device.relocations) {
-        await device.idle();
-        current.recording.dispose();
-        current = undefined;
-      }
-      if (current === undefined) {
-        current = await record(inputs);
-        traces.set(key, current);
-      } else {
-        current.inputs.forEach((tensor, i) => tensor.write(inputs[i].data));
-      }
-      last = current;
-      await device.run(current.recording);
-      return current.outputs;
+    run(...inputs) {
+      const result = queue.then(() => runNow(inputs));
+      queue = result.then(() => undefined, () => undefined);
+      return result;
     },
     dispose() {
       for (const { recording } of traces.values()) recording.dispose();

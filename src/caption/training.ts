@@ -138,7 +138,7 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
   const rate = warmupCosine({ warmup: Math.max(1, Math.round(recipe.warmup * steps)), total: steps });
 
   const trainStep = trainingStep(device, model, optimizer, recipe, hooks.onCompile);
-  const validate = makeValidation(device, captioner, new Batches(source.validation, { ...batchOptions, batchSize: Math.min(recipe.batchSize, VALIDATION_PICTURES) }), source.validation);
+  const validation = makeValidation(device, captioner, new Batches(source.validation, { ...batchOptions, batchSize: Math.min(recipe.batchSize, VALIDATION_PICTURES) }), source.validation, recipe.firstCaption === 1 ? "first" : "all");
   const validateEvery = Math.max(1, Math.round(steps / recipe.validations));
 
   let bestLoss = resume?.bestLoss ?? null;
@@ -194,12 +194,12 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
     if (step % validateEvery === 0 || step === steps) {
       await pending;
       pending = Promise.resolve();
-      const { loss: validationLoss, samples } = await validate();
+      const { loss: validationLoss, samples } = await validation.run();
       checkLoss("validation loss", validationLoss, step);
       const best = bestLoss === null || validationLoss < bestLoss;
       if (best) bestLoss = validationLoss;
+      if (best) await save(step, "best"); // before "last", which says what the best loss is
       await save(step, "last");
-      if (best) await save(step, "best");
       hooks.onValidation?.({ epoch: Math.ceil(step / batches.perEpoch), step, loss: validationLoss, best, samples });
       lastTime = performance.now();
     }
@@ -209,12 +209,13 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
   if (stopped) await save(step, "last");
   const dispatches = trainStep.recording?.dispatches ?? 0;
   trainStep.dispose();
+  validation.dispose();
   optimizer.dispose();
   return { captioner, step, steps, stopped, seconds: (performance.now() - begun) / 1000, dispatches };
 }
 
 /** Mean loss over some validation pictures, and captions of a few. */
-function makeValidation(device: Device, captioner: Captioner, batches: Batches, set: PictureSet): () => Promise<{ loss: number; samples: SampleCaption[] }> {
+function makeValidation(device: Device, captioner: Captioner, batches: Batches, set: PictureSet, wordings: "first" | "all"): { run(): Promise<{ loss: number; samples: SampleCaption[] }>; dispose(): void } {
   const { model } = captioner;
   const lossStep = recorded(device, "validation loss", (pictures, words, next) => {
     model.eval();
@@ -222,17 +223,18 @@ function makeValidation(device: Device, captioner: Captioner, batches: Batches, 
   });
   const count = Math.min(set.length, VALIDATION_PICTURES) - (Math.min(set.length, VALIDATION_PICTURES) % batches.batchSize);
   const shown = Array.from({ length: Math.min(SAMPLES, set.length) }, (_, i) => i);
-  return async () => {
+  const run = async (): Promise<{ loss: number; samples: SampleCaption[] }> => {
     const losses: number[] = [];
     for (let first = 0; first < count; first += batches.batchSize) {
-      const batch = await batches.of(Array.from({ length: batches.batchSize }, (_, i) => first + i));
+      const batch = await batches.of(Array.from({ length: batches.batchSize }, (_, i) => first + i), wordings);
       const { loss } = await lossStep.run(batch.pictures, batch.words, batch.next);
       losses.push(await loss.item());
     }
-    const captions = await captioner.describeBatch((await batches.of(shown)).pictures);
+    const captions = await captioner.describeBatch((await batches.of(shown, wordings)).pictures);
     const samples = captions.map(({ text }, i) => ({ name: set.name(i), caption: text, reference: set.captions(i)[0] }));
     return { loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length, samples };
   };
+  return { run, dispose: () => lossStep.dispose() };
 }
 
 function withPrefix(tensors: ReadonlyMap<string, HostTensor>): [string, HostTensor][] {

@@ -160,7 +160,7 @@ function recipeEntries(recipe: Recipe): (readonly [string, string])[] {
   return [
     ["epochs", String(recipe.epochs)],
     ["batch", String(recipe.batchSize)],
-    ["optimiser", recipe.muonRate > 0 ? "Muon for hidden matrices, AdamW for the rest" : "AdamW"],
+    ["optimiser", recipe.muonRate > 0 ? "Muon for convolutions, AdamW for the rest" : "AdamW"],
     ["learning rate", `${recipe.learningRate}, cosine`],
     ...(recipe.muonRate > 0 ? [["learning rate of Muon", String(recipe.muonRate)] as const] : []),
     ["warm-up", percent(recipe.warmup)],

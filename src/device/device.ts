@@ -148,6 +148,7 @@ export class Device implements CommandSink {
   release(storage: Storage): void {
     const slice = storage.placed;
     if (slice === null) return;
+    this.flush(); // commands that wait may still use it
     storage.unplace();
     this.buffers.release(slice.buffer);
   }
@@ -194,14 +195,19 @@ export class Device implements CommandSink {
     }
   }
 
-  /** Replays a recording as soon as fewer than two steps are under way. */
-  async run(recording: Recording): Promise<void> {
+  /** Waits until fewer than two steps are under way. */
+  async ready(): Promise<void> {
     while (this.inFlight.length >= MAX_IN_FLIGHT) await this.inFlight.shift();
     this.throwFailure();
+  }
+
+  /** Replays a recording as soon as fewer than two steps are under way. */
+  async run(recording: Recording): Promise<void> {
+    await this.ready();
     this.flush();
     recording.replay();
     this.dispatched += recording.dispatches;
-    this.inFlight.push(this.gpu.queue.onSubmittedWorkDone());
+    this.inFlight.push(this.gpu.queue.onSubmittedWorkDone().catch(() => undefined)); // a lost device says so itself
   }
 
   /** Submits the commands that wait outside a recording. */

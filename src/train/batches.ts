@@ -61,9 +61,13 @@ export class Batches {
     return this.assemble(indices, captions);
   }
 
-  /** Given pictures, each with the same one of its captions at every call; all wordings have their turn. */
-  async of(indices: readonly number[]): Promise<Batch> {
-    return this.assemble(indices, indices.map((index) => this.set.captions(index)[index % this.set.captions(index).length]));
+  /**
+   * Given pictures, each with the same one of its captions at every call: the first, or one after the other of all
+   * wordings.
+   */
+  async of(indices: readonly number[], wordings: "first" | "all"): Promise<Batch> {
+    const choice = (index: number, of: number): number => (wordings === "first" ? 0 : index % of);
+    return this.assemble(indices, indices.map((index) => this.set.captions(index)[choice(index, this.set.captions(index).length)]));
   }
 
   private orderOf(epoch: number): number[] {

@@ -2,7 +2,7 @@ import { run } from "../autograd/run.ts";
 import { noGrad } from "../autograd/tape.ts";
 import { Tensor } from "../autograd/tensor.ts";
 import { affine, div, sqrt, square, sum } from "../autograd/ops/index.ts";
-import { CheckpointError, ShapeError } from "../core/errors.ts";
+import { CheckpointError, ShapeError, SightlineError } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import { assign } from "../kernels/assign.ts";
@@ -56,6 +56,11 @@ export class Muon extends Optimizer<Settings> {
       });
     });
     super.step(options);
+  }
+
+  /** @throws SightlineError: sums of gradients have no direction yet. */
+  override accumulate(): void {
+    throw new SightlineError("Muon: gradients cannot be accumulated over several batches", "use a larger batch, or AdamW");
   }
 
   override async stateDict(): Promise<Map<string, HostTensor>> {

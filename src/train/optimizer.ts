@@ -179,6 +179,7 @@ export abstract class Optimizer<S extends Settings> {
     });
     if (names.size > 0) throw new CheckpointError(`loadStateDict: ${names.size} entries belong to no parameter, among them "${[...names][0]}"`, "the state belongs to another optimiser or model");
     for (const write of writes) write();
+    this.device.relocations++; // recorded ranges are cut where step numbers differ
   }
 
   /** Gives back the memory of gradients and moments. The parameters stay where they are. */
