@@ -156,7 +156,7 @@ describe("recordings", () => {
     expect(Array.from(await kept.read())).toEqual([3, 6]);
     kept.dispose();
     expect(device().memory().liveBuffers).toBe(before);
-    await expect(kept.read()).rejects.toThrow(/has no memory: it was disposed/);
+    await expect(kept.read()).rejects.toThrow(/has no memory of its own: it was disposed/);
   });
 
   test("reading inside a recording is refused", async () => {
@@ -167,6 +167,19 @@ describe("recordings", () => {
     });
     await step.run(vector(1));
     expect(await failure).toMatch(/cannot be read while "reader" is being recorded \(return it from the recorded function/);
+  });
+
+  test("an intermediate cannot be read later: its memory serves other recordings", async () => {
+    let inner: Tensor | undefined;
+    const step = recorded(device(), "inner", (x) => ({ y: plus((inner = plus(x, x)), x) }));
+    await step.run(vector(1));
+    await expect(inner!.read()).rejects.toThrow(/intermediate of a recording \(return it from the recorded function\)/);
+  });
+
+  test("runs that are not awaited keep their own inputs and outputs", async () => {
+    const step = recorded(device(), "twice", (x) => ({ y: plus(x, x) }));
+    const results = await Promise.all([1, 2, 3, 4].map(async (value) => Array.from(await (await step.run(vector(value))).y.read())));
+    expect(results).toEqual([[2], [4], [6], [8]]);
   });
 
   test("wrong inputs are refused", async () => {

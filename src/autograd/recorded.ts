@@ -51,8 +51,8 @@ interface Trace<T> {
 export function recorded<T extends Outputs>(device: Device, name: string, trace: (...inputs: Tensor[]) => T, options: RecordedOptions = {}): RecordedStep<T> {
   const traces = new Map<string, Trace<T>>();
   let last: Trace<T> | null = null;
-  /** Runs are submitted one after the other, however they are called. */
-  let queue: Promise<void> = Promise.resolve();
+  /** The run that is not submitted yet: runs go one after the other, however they are called. */
+  let submitting: Promise<unknown> | null = null;
 
   async function record(inputs: readonly HostInput[]): Promise<Trace<T>> {
     const { recording, result } = device.record(name, (open) => {
@@ -77,7 +77,7 @@ export function recorded<T extends Outputs>(device: Device, name: string, trace:
       current = await record(inputs);
       traces.set(key, current);
     } else {
-      await device.ready();
+      if (device.busy) await device.ready(); // the step before may still have to read its inputs
       current.inputs.forEach((tensor, i) => tensor.write(inputs[i].data));
     }
     last = current;
@@ -89,10 +89,15 @@ export function recorded<T extends Outputs>(device: Device, name: string, trace:
     get recording() {
       return last?.recording ?? null;
     },
-    run(...inputs) {
-      const result = queue.then(() => runNow(inputs));
-      queue = result.then(() => undefined, () => undefined);
-      return result;
+    async run(...inputs) {
+      while (submitting !== null) await submitting.catch(() => undefined);
+      const result = runNow(inputs);
+      submitting = result;
+      try {
+        return await result;
+      } finally {
+        submitting = null;
+      }
     },
     dispose() {
       for (const { recording } of traces.values()) recording.dispose();

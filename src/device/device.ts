@@ -147,7 +147,7 @@ export class Device implements CommandSink {
   /** Gives the memory of a storage back; using it afterwards is an error. */
   release(storage: Storage): void {
     const slice = storage.placed;
-    if (slice === null) return;
+    if (slice === null || this.scratch.includes(slice.buffer)) return;
     this.flush(); // commands that wait may still use it
     storage.unplace();
     this.buffers.release(slice.buffer);
@@ -195,15 +195,21 @@ export class Device implements CommandSink {
     }
   }
 
+  /** Whether as many steps are under way as may be. */
+  get busy(): boolean {
+    return this.inFlight.length >= MAX_IN_FLIGHT;
+  }
+
   /** Waits until fewer than two steps are under way. */
   async ready(): Promise<void> {
-    while (this.inFlight.length >= MAX_IN_FLIGHT) await this.inFlight.shift();
+    while (this.busy) await this.inFlight.shift();
     this.throwFailure();
   }
 
   /** Replays a recording as soon as fewer than two steps are under way. */
   async run(recording: Recording): Promise<void> {
-    await this.ready();
+    if (this.busy) await this.ready();
+    this.throwFailure();
     this.flush();
     recording.replay();
     this.dispatched += recording.dispatches;
@@ -240,7 +246,9 @@ export class Device implements CommandSink {
     }
     this.flush();
     const slice = storage.placed;
-    if (slice === null) throw new DeviceError(`read: "${storage.label}" has no memory: it was disposed, or it is an intermediate of a recording`, "return it from the recorded function");
+    if (slice === null || this.scratch.includes(slice.buffer)) {
+      throw new DeviceError(`read: "${storage.label}" has no memory of its own: it was disposed, or it is an intermediate of a recording`, "return it from the recorded function");
+    }
     const label = `readback of ${storage.label}`;
     const staging = this.guard(label, () => this.gpu.createBuffer({ label, size: slice.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST }));
     const encoder = this.gpu.createCommandEncoder({ label });

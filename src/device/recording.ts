@@ -21,8 +21,6 @@ export class Recording implements CommandSink {
   private bound: BoundCommand[] = [];
   private readonly virtual = new Set<Storage>();
   private readonly owned: Storage[] = [];
-  /** Intermediates that lie in shared scratch until the bind groups exist. */
-  private readonly scratched: Storage[] = [];
   private readonly beforeReplay: (() => void)[] = [];
 
   constructor(device: Device, name: string) {
@@ -74,8 +72,6 @@ export class Recording implements CommandSink {
     this.planIntermediates();
     await this.device.pipelines.prepare(this.commands.map(({ name, program, access }) => ({ name, wgsl: program.wgsl, access })), onProgress);
     this.bound = this.device.guard(`recording "${this.name}"`, () => this.commands.map((command) => bindCommand(this.device.gpu, this.device.pipelines, command)));
-    for (const storage of this.scratched) storage.unplace(); // the next recording overwrites it: nobody may read it later
-    this.scratched.length = 0;
     await this.device.settle();
   }
 
@@ -114,9 +110,7 @@ export class Recording implements CommandSink {
     const free = [...this.device.scratch];
     this.commands.forEach((command, index) => {
       for (const storage of command.storages) {
-        if (!lastUse.has(storage) || storage.placed !== null) continue;
-        storage.place({ buffer: this.takeScratch(free, storage), offset: 0, size: storage.size });
-        this.scratched.push(storage);
+        if (lastUse.has(storage) && storage.placed === null) storage.place({ buffer: this.takeScratch(free, storage), offset: 0, size: storage.size });
       }
       for (const storage of new Set(command.storages)) {
         if (lastUse.get(storage) === index) free.push(storage.placed!.buffer);
