@@ -18,7 +18,7 @@ const contents = (some: Partial<ReportContents> = {}): ReportContents => ({
   summary: "A summary.",
   notices: ["mind this"],
   tiles: [{ label: "Every fact right", value: "95.7 %", detail: "287 of 300" }],
-  curves: { steps: [1, 2], loss: [3, 2], smoothed: [3, 2.5], validation: [null, 2.25] },
+  curves: { steps: [1, 2], loss: [3, 2], smoothed: [3, 2.5], validation: [null, 2.25], remark: "" },
   pictures: {
     heading: "Pictures",
     about: "Two pictures.",

@@ -1,5 +1,6 @@
 /** What the report does in a browser: draws the loss curves and filters the pictures. Bundled into the page by build.mjs. */
 
+import "./report-locale.ts";
 import uPlot from "uplot";
 import type { ReportCurves } from "./report-page.ts";
 

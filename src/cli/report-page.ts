@@ -27,6 +27,8 @@ export interface ReportCurves {
   readonly loss: readonly (number | null)[];
   readonly smoothed: readonly (number | null)[];
   readonly validation: readonly (number | null)[];
+  /** What else explains the curves' shape; may be empty. */
+  readonly remark: string;
 }
 
 export interface ReportContents {
@@ -113,7 +115,7 @@ function curvesSection(curves: ReportCurves): string {
   const validated = curves.steps.flatMap((step, i) => (curves.validation[i] === null ? [] : [[step, curves.validation[i]] as const]));
   const rows = validated.map(([step, loss]) => `<tr><td>${step}</td><td>${loss?.toFixed(4)}</td></tr>`).join("");
   const [first, last] = [curves.smoothed[0], curves.smoothed.at(-1)];
-  const about = `Cross-entropy a word, over ${curves.steps.at(-1)} steps. Training fell from ${first?.toFixed(2)} to ${last?.toFixed(3)}.`;
+  const about = `Cross-entropy a word, over ${curves.steps.at(-1)} steps. Training fell from ${first?.toFixed(2)} to ${last?.toFixed(3)}.${curves.remark === "" ? "" : ` ${curves.remark}`}`;
   return `<section aria-labelledby="curves">
 <div class="bar"><h2 id="curves">Loss</h2><div class="choices" id="scales" role="group" aria-label="Scale of the loss" hidden><button type="button" data-scale="linear" aria-pressed="true">linear</button><button type="button" data-scale="log" aria-pressed="false">logarithmic</button></div></div>
 <p class="about">${escapeHtml(about)}</p>

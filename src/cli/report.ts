@@ -64,7 +64,7 @@ async function contentsOf(input: ReportInput): Promise<ReportContents> {
     summary: `A model of ${thousands(captioner.model.parameterCount())} weights${trained} gets ${showRight(scores)}.`,
     notices,
     tiles: tilesOf(scores, captioner, history),
-    curves: history === null || history.steps.length < 2 ? null : curvesOf(history),
+    curves: history === null || history.steps.length < 2 ? null : curvesOf(history, training?.recipe.firstCaption ?? 0),
     pictures: {
       heading: "Pictures and captions",
       about: `${counted(shown.length, "picture")}${left > 0 ? ` of ${thousands(pictures.length)}, evenly chosen` : ""}, each with the model's caption and the reference nearest to it. Words that this reference lacks are underlined where a caption ${scenes ? "is wrong" : "is not one of the references"}.`,
@@ -105,7 +105,12 @@ function compact(value: number): string {
   return value >= 1e3 ? `${Math.round(value / 1e3)} k` : String(value);
 }
 
-function curvesOf({ steps, validations }: MetricsHistory): ReportCurves {
+/** The first caption alone at first: the loss jumps where the other wordings come in. */
+function wordingRemark(firstCaption: number): string {
+  return firstCaption > 0 && firstCaption < 1 ? `The first ${percent(firstCaption)} of the steps hear one wording a picture, the rest hear all of them, as validation always does.` : "";
+}
+
+function curvesOf({ steps, validations }: MetricsHistory, firstCaption: number): ReportCurves {
   const validationAt = new Map(validations.map(({ step, validationLoss }) => [step, validationLoss]));
   const points = steps.map(({ step, loss }, i) => {
     const reach = Math.min(SMOOTHING, i, steps.length - 1 - i);
@@ -121,6 +126,7 @@ function curvesOf({ steps, validations }: MetricsHistory): ReportCurves {
     loss: kept.map(({ loss }) => round(loss)),
     smoothed: kept.map(({ smoothed }) => round(smoothed)),
     validation: kept.map(({ validation }) => (validation === null ? null : round(validation))),
+    remark: wordingRemark(firstCaption),
   };
 }
 
