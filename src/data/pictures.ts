@@ -44,6 +44,10 @@ export interface SceneCounts {
   readonly test: number;
 }
 
+/** Scenes and drawn pictures that are kept for the next epoch; what is beyond is drawn anew. */
+const MAX_KEPT_SCENES = 100_000;
+const MAX_KEPT_BYTES = 256 * 2 ** 20;
+
 /** The embedded data set, drawn when asked for. */
 export function sceneSource(seed: number, counts: SceneCounts, { size }: Preprocessing): SceneSource {
   return {
@@ -55,9 +59,9 @@ export function sceneSource(seed: number, counts: SceneCounts, { size }: Preproc
 }
 
 function sceneSet(seed: number, split: SceneSplit, length: number, size: number): SceneSet {
-  const scene = cached((index) => sceneAt(seed, split, index));
+  const scene = cached((index) => sceneAt(seed, split, index), MAX_KEPT_SCENES);
   const draw = (index: number, side: number): Image => ({ width: side, height: side, data: new Uint8Array(drawScene(scene(index), side).buffer) });
-  const fitted = cached(async (index) => draw(index, size));
+  const fitted = cached(async (index) => draw(index, size), Math.floor(MAX_KEPT_BYTES / (size * size * 3)));
   return {
     length,
     scene,
@@ -108,12 +112,15 @@ function within(image: Image, size: number): Image {
   return scale === 1 ? image : resize(image, scaled(image.width), scaled(image.height), "bilinear");
 }
 
-/** Remembers what a function of an index gave. */
-function cached<T>(compute: (index: number) => T): (index: number) => T {
+/** Remembers what a function of an index gave, for the first `most` indices that are asked for. */
+function cached<T>(compute: (index: number) => T, most: number): (index: number) => T {
   const known = new Map<number, T>();
   return (index) => {
     let value = known.get(index);
-    if (value === undefined) known.set(index, (value = compute(index)));
+    if (value === undefined) {
+      value = compute(index);
+      if (known.size < most) known.set(index, value);
+    }
     return value;
   };
 }
