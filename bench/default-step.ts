@@ -25,7 +25,7 @@ export async function defaultStep(device: Device): Promise<DefaultStep> {
   const { model, vocabulary, preprocessing, config } = captioner;
   const optimizer = new RunOptimizers(model, SCENES);
   const step = trainingStep(device, model, optimizer, SCENES);
-  const batches = new Batches(source.train, { preprocessing, vocabulary, batchSize: SCENES.batchSize, length: config.maxLength, firstCaptionSteps: 0, seed: SCENES.seed });
+  const batches = new Batches(source.train, { preprocessing, vocabulary, batchSize: SCENES.batchSize, length: config.maxLength, firstCaptionEpochs: 0, seed: SCENES.seed });
   return {
     captioner,
     step,

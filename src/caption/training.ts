@@ -125,9 +125,8 @@ export function trainingStep(device: Device, model: Storyteller, optimizer: RunO
 export async function trainCaptioner(device: Device, source: PictureSource, recipe: Recipe, hooks: TrainingHooks = {}, resume?: ResumePoint): Promise<TrainingResult> {
   const captioner = resume?.captioner ?? makeCaptioner(device, source, recipe);
   const { model, vocabulary, preprocessing, config } = captioner;
-  const perEpoch = Math.floor(source.train.length / Math.min(recipe.batchSize, source.train.length));
-  const firstCaptionSteps = Math.round(recipe.firstCaption * recipe.epochs * perEpoch);
-  const batchOptions = { preprocessing, vocabulary, batchSize: recipe.batchSize, length: config.maxLength, firstCaptionSteps, seed: recipe.seed };
+  const firstCaptionEpochs = recipe.firstCaption * recipe.epochs;
+  const batchOptions = { preprocessing, vocabulary, batchSize: recipe.batchSize, length: config.maxLength, firstCaptionEpochs, seed: recipe.seed };
   const batches = new Batches(source.train, batchOptions);
   const steps = recipe.epochs * batches.perEpoch;
   if (steps === 0) throw new InputError(`trainCaptioner: ${source.name} and ${recipe.epochs} epochs give no training step`);

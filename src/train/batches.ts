@@ -20,8 +20,8 @@ export interface BatchOptions {
   readonly batchSize: number;
   /** T: words a caption, the end word included. */
   readonly length: number;
-  /** Steps at the beginning that use the first caption of each picture; after them one is drawn. */
-  readonly firstCaptionSteps: number;
+  /** Epochs at the beginning, whole or not, that use the first caption of each picture; after them one is drawn. */
+  readonly firstCaptionEpochs: number;
   readonly seed: number;
 }
 
@@ -35,6 +35,7 @@ const CAPTION_STREAM = 0xca97;
 export class Batches {
   readonly perEpoch: number;
   private readonly set: PictureSet;
+  private readonly firstCaptionSteps: number;
   private readonly options: BatchOptions;
   private order: { epoch: number; indices: number[] } = { epoch: -1, indices: [] };
 
@@ -42,6 +43,7 @@ export class Batches {
     this.set = set;
     this.options = { ...options, batchSize: Math.min(options.batchSize, set.length) };
     this.perEpoch = Math.floor(set.length / this.options.batchSize);
+    this.firstCaptionSteps = Math.round(options.firstCaptionEpochs * this.perEpoch);
   }
 
   get batchSize(): number {
@@ -50,13 +52,13 @@ export class Batches {
 
   /** The batch of a step counted from 0, with one caption a picture. What does not fill a batch is left out of the epoch. */
   async at(step: number): Promise<Batch> {
-    const { batchSize, seed, firstCaptionSteps } = this.options;
+    const { batchSize, seed } = this.options;
     const epoch = Math.floor(step / this.perEpoch);
     const first = (step % this.perEpoch) * batchSize;
     const indices = this.orderOf(epoch).slice(first, first + batchSize);
     const captions = indices.map((index) => {
       const choices = this.set.captions(index);
-      return choices[step < firstCaptionSteps ? 0 : threefry(seed, CAPTION_STREAM, index, epoch)[0] % choices.length];
+      return choices[step < this.firstCaptionSteps ? 0 : threefry(seed, CAPTION_STREAM, index, epoch)[0] % choices.length];
     });
     return this.assemble(indices, captions);
   }

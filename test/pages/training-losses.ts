@@ -18,7 +18,7 @@ export async function trainingLosses(): Promise<number[]> {
   const preprocessing = squash(SIZE);
   const vocabulary = new Vocabulary(["<pad>", "<start>", "<end>", "<unk>", ...SCENE_WORDS]);
   const source = sceneSource(1, { train: 16, validation: 1, test: 1 }, preprocessing);
-  const batches = new Batches(source.train, { preprocessing, vocabulary, batchSize: 8, length: 24, firstCaptionSteps: 0, seed: 1 });
+  const batches = new Batches(source.train, { preprocessing, vocabulary, batchSize: 8, length: 24, firstCaptionEpochs: 0, seed: 1 });
   const model = new Storyteller({ device, generator: new Generator(5) }, {
     backbone: { block: "basic", layers: [1, 1, 0, 0], width: 8, stem: "small-stride2", classes: 0 },
     grid: 3,
