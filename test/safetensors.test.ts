@@ -3,7 +3,7 @@ import { decodeTensor, openSafetensorsSource, parseHeader, readSafetensors, writ
 import type { HostTensor } from "../src/core/host-tensor.ts";
 import type { StoredDType } from "../src/checkpoint/safetensors.ts";
 import { typedArray } from "../src/core/dtype.ts";
-import type { DType } from "../src/core/dtype.ts";
+import type { HostDType } from "../src/core/dtype.ts";
 import { CheckpointError } from "../src/core/errors.ts";
 import { Generator } from "../src/core/rng.ts";
 
@@ -38,7 +38,7 @@ function decode(dtype: StoredDType, ...words: string[]): number[] {
 }
 
 function randomTensor(random: Generator): HostTensor {
-  const dtype = random.pick<DType>(["f32", "i32", "u32"]);
+  const dtype = random.pick<HostDType>(["f32", "i32", "u32"]);
   const shape = Array.from({ length: random.integer(5) }, () => random.pick([0, 1, 1, 2, 3, 5, 7]));
   const data = typedArray(dtype, shape.reduce((product, size) => product * size, 1));
   // Any 32 bits, NaN and infinities among them; the test compares bytes.

@@ -1,3 +1,4 @@
+import { isFloat } from "../core/dtype.ts";
 import { isGradEnabled, type TapeNode } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -34,7 +35,7 @@ export function defineOp<Attrs>(definition: OpDefinition<Attrs>): (inputs: reado
         backward: (dys) => definition.backward(dys, { inputs, outputs, saved, attrs, needs }),
       };
       for (const output of outputs) {
-        if (output.dtype !== "f32") continue;
+        if (!isFloat(output.dtype)) continue;
         output.requiresGrad = true;
         output.node = node;
       }

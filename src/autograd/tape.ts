@@ -1,4 +1,5 @@
 import { binary } from "../kernels/binary.ts";
+import { cast } from "../kernels/cast.ts";
 import { run } from "./run.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -43,13 +44,18 @@ export function backward(root: Tensor, gradient: Tensor): void {
       for (const output of node.outputs) gradients.delete(output);
     }
     for (const [leaf, dx] of gradients) {
-      if (leaf.node === null && leaf.requiresGrad) leaf.grad = add(leaf.grad ?? undefined, dx);
+      if (leaf.node === null && leaf.requiresGrad) leaf.grad = add(leaf.grad ?? undefined, widen(dx));
     }
   });
 }
 
 function add(sum: Tensor | undefined, term: Tensor): Tensor {
   return sum === undefined ? term : run(binary, [sum, term], { fn: "add" })[0];
+}
+
+/** Gradients of leaves are f32: optimisers add small steps to great numbers. */
+function widen(dx: Tensor): Tensor {
+  return dx.dtype === "f32" ? dx : run(cast, [dx], { dtype: "f32" })[0];
 }
 
 /** All nodes behind `root`, each before those that it depends on. Iterative: deep models would overflow the stack. */

@@ -1,9 +1,10 @@
-import { bytesPerElement, dtypeOf, typedArray, type DType, type TypedArray, type TypedArrayOf } from "../core/dtype.ts";
+import { bytesPerElement, decode, dtypeOf, encode, hostDType, storageBytes, typedArray, type DType, type TypedArray, type TypedArrayOf } from "../core/dtype.ts";
 import { ShapeError, SightlineError } from "../core/errors.ts";
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
 import type { Device } from "../device/device.ts";
 import type { Storage } from "../device/storage.ts";
 import type { TensorSpec } from "../kernels/kernel.ts";
+import { BINDING_ALIGNMENT } from "../kernels/windows.ts";
 import { backward } from "./tape.ts";
 import type { TapeNode } from "./tape.ts";
 
@@ -19,6 +20,8 @@ export class Tensor implements TensorSpec {
   readonly dtype: DType;
   /** The memory; views share it, and an optimiser may move a parameter's. */
   storage: Storage;
+  /** Where the values begin in the storage: 0 but for {@link window}s. */
+  readonly byteOffset: number;
   /** Whether {@link backward} of what is computed from this tensor shall reach it. */
   requiresGrad: boolean;
   /** The gradient after a backward pass, for leaves that require it. */
@@ -26,21 +29,27 @@ export class Tensor implements TensorSpec {
   /** The op that made this tensor, where a gradient flows through it. */
   node: TapeNode | null = null;
 
-  constructor(device: Device, shape: Shape, dtype: DType, storage: Storage, requiresGrad = false) {
+  constructor(device: Device, shape: Shape, dtype: DType, storage: Storage, requiresGrad = false, byteOffset = 0) {
     this.device = device;
     this.shape = shape;
     this.dtype = dtype;
     this.storage = storage;
     this.requiresGrad = requiresGrad;
+    this.byteOffset = byteOffset;
   }
 
   get size(): number {
     return sizeOf(this.shape);
   }
 
+  /** Bytes that the values take, whole 32-bit words. */
+  get bytes(): number {
+    return storageBytes(this.size, this.dtype, this.device.limits.emulateF16);
+  }
+
   /** All values, row-major. Waits for everything they depend on. */
   async read(): Promise<TypedArray> {
-    return typedArray(this.dtype, await this.device.read(this.storage));
+    return decode(await this.device.read(this.storage, this.byteOffset, this.bytes), this.dtype, this.size, this.device.limits.emulateF16);
   }
 
   /** The value of a tensor with one element. @throws ShapeError for more. */
@@ -54,21 +63,42 @@ export class Tensor implements TensorSpec {
    * @throws ShapeError if type or number of the values don't fit.
    */
   write(data: TypedArray): void {
-    if (dtypeOf(data) !== this.dtype || data.length !== this.size) {
-      throw new ShapeError(`write: needs ${this.size} ${this.dtype} values for shape ${showShape(this.shape)}; got ${data.length} of ${dtypeOf(data)}`);
+    if (dtypeOf(data) !== hostDType(this.dtype) || data.length !== this.size) {
+      throw new ShapeError(`write: needs ${this.size} ${hostDType(this.dtype)} values for shape ${showShape(this.shape)}; got ${data.length} of ${dtypeOf(data)}`);
     }
-    this.device.write(this.storage, data);
+    this.device.write(this.storage, encode(data, this.dtype, this.device.limits.emulateF16), this.byteOffset);
   }
 
   /** The same values, cut off from the tape. */
   detach(): Tensor {
-    return new Tensor(this.device, this.shape, this.dtype, this.storage);
+    return this.window(0, this.shape);
   }
 
   /** The same memory under another shape, cut off from the tape; the op `reshape` is the differentiable one. */
   view(shape: Shape): Tensor {
     if (sizeOf(shape) !== this.size) throw new ShapeError(`view: sizes must agree; got ${showShape(this.shape)} to ${showShape(shape)}`);
-    return new Tensor(this.device, shape, this.dtype, this.storage);
+    return this.window(0, shape);
+  }
+
+  /**
+   * Rows `begin` … `end` − 1 of the first axis in the same memory, cut off from the tape; the op `slice` is the
+   * differentiable one, and copies.
+   * @throws ShapeError unless 0 ≤ begin < end ≤ the number of rows, and they begin where a binding may.
+   */
+  rows(begin: number, end: number): Tensor {
+    const [rows, ...row] = this.shape;
+    if (!(begin >= 0 && begin < end && end <= rows)) throw new ShapeError(`rows: they must lie in 0..${rows} of ${showShape(this.shape)}; got ${begin}..${end}`);
+    return this.window(begin * sizeOf(row), [end - begin, ...row]);
+  }
+
+  /**
+   * The values from element `begin` on under a shape, in the same memory and cut off from the tape.
+   * @throws ShapeError if the window begins where no binding may.
+   */
+  window(begin: number, shape: Shape): Tensor {
+    const byteOffset = this.byteOffset + begin * bytesPerElement(this.dtype, this.device.limits.emulateF16);
+    if (byteOffset % BINDING_ALIGNMENT !== 0) throw new ShapeError(`window: it must begin at a multiple of ${BINDING_ALIGNMENT} bytes; got byte ${byteOffset}`);
+    return new Tensor(this.device, shape, this.dtype, this.storage, false, byteOffset);
   }
 
   /**
@@ -100,18 +130,20 @@ export class Tensor implements TensorSpec {
 
 /**
  * A tensor with the given values.
- * @throws ShapeError if the number of values is not that of the shape.
+ * @param dtype The array's, unless it shall be stored as f16.
+ * @throws ShapeError if the number of values is not that of the shape, or the array does not hold values of that dtype.
  */
-export function tensor(device: Device, data: TypedArray, shape: Shape): Tensor {
+export function tensor(device: Device, data: TypedArray, shape: Shape, dtype: DType = dtypeOf(data)): Tensor {
   checkShape(shape, "tensor");
   if (data.length !== sizeOf(shape)) throw new ShapeError(`tensor: shape ${showShape(shape)} needs ${sizeOf(shape)} values; got ${data.length}`);
-  return new Tensor(device, shape, dtypeOf(data), device.sink.allocateConstant(data, "constant"));
+  if (hostDType(dtype) !== dtypeOf(data)) throw new ShapeError(`tensor: ${dtype} needs values of ${hostDType(dtype)}; got ${dtypeOf(data)}`);
+  return new Tensor(device, shape, dtype, device.sink.allocateConstant(encode(data, dtype, device.limits.emulateF16), "constant"));
 }
 
 /** A tensor of one repeated value. */
 export function full<D extends DType = "f32">(device: Device, shape: Shape, value: number, dtype: D = "f32" as D): Tensor {
   const data: TypedArrayOf<D> = typedArray(dtype, sizeOf(shape));
-  return tensor(device, data.fill(value), shape);
+  return tensor(device, data.fill(value), shape, dtype);
 }
 
 export function zeros(device: Device, shape: Shape, dtype: DType = "f32"): Tensor {
@@ -120,7 +152,7 @@ export function zeros(device: Device, shape: Shape, dtype: DType = "f32"): Tenso
 
 /** A result of an op: memory from the recording or scope that is open, undefined contents. */
 export function allocateTensor(device: Device, { shape, dtype }: TensorSpec, label: string): Tensor {
-  return new Tensor(device, shape, dtype, device.sink.allocate(sizeOf(shape) * bytesPerElement(dtype), label));
+  return new Tensor(device, shape, dtype, device.sink.allocate(storageBytes(sizeOf(shape), dtype, device.limits.emulateF16), label));
 }
 
 /** The one device of all tensors. @throws SightlineError if they live on several. */

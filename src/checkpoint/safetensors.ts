@@ -7,8 +7,9 @@
  */
 
 import { bytesPerElement, dtypeOf, typedArray } from "../core/dtype.ts";
-import type { DType, TypedArray } from "../core/dtype.ts";
+import type { HostDType, TypedArray } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
+import { fromFloat16Bits } from "../core/float16.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
 
 const LENGTH_BYTES = 8;
@@ -17,12 +18,11 @@ const HEADER_ALIGNMENT = 8; // tensor data then starts where any typed array may
 const METADATA_KEY = "__metadata__";
 const MAX_SHOWN = 100; // characters of a wrong value in an error message
 const DAMAGED = "the file is damaged or is not safetensors; download it or write it again";
-const VIEWS: Record<DType, new (buffer: ArrayBufferLike, byteOffset: number, length: number) => TypedArray> = {
+const VIEWS: Record<HostDType, new (buffer: ArrayBufferLike, byteOffset: number, length: number) => TypedArray> = {
   f32: Float32Array,
   i32: Int32Array,
   u32: Uint32Array,
 };
-const F16_SCALES = Float64Array.from({ length: 31 }, (_, exponent) => 2 ** (exponent - 25));
 const bf16Bits = new Uint32Array(1);
 const bf16Value = new Float32Array(bf16Bits.buffer);
 
@@ -30,14 +30,14 @@ interface StoredFormat {
   /** Bytes of one stored element. */
   readonly bytes: number;
   /** What the element becomes on the host. */
-  readonly dtype: DType;
+  readonly dtype: HostDType;
   readonly read: (view: DataView, at: number) => number;
 }
 
 const FORMATS = {
   F64: { bytes: 8, dtype: "f32", read: (view, at) => view.getFloat64(at, true) },
   F32: { bytes: 4, dtype: "f32", read: (view, at) => view.getFloat32(at, true) },
-  F16: { bytes: 2, dtype: "f32", read: (view, at) => fromF16(view.getUint16(at, true)) },
+  F16: { bytes: 2, dtype: "f32", read: (view, at) => fromFloat16Bits(view.getUint16(at, true)) },
   BF16: { bytes: 2, dtype: "f32", read: (view, at) => fromBF16(view.getUint16(at, true)) },
   I64: { bytes: 8, dtype: "i32", read: (view, at) => view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true) },
   I32: { bytes: 4, dtype: "i32", read: (view, at) => view.getInt32(at, true) },
@@ -87,14 +87,6 @@ export interface SafetensorsReader extends SafetensorsHeader {
    * @throws CheckpointError if there is no such tensor, or an integer in it does not fit into 32 bits.
    */
   read(name: string): Promise<HostTensor>;
-}
-
-function fromF16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 0x3ff;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * F16_SCALES[exponent]);
 }
 
 function fromBF16(bits: number): number {

@@ -1,9 +1,9 @@
-import type { DType, TypedArray } from "./dtype.ts";
+import type { HostDType, TypedArray } from "./dtype.ts";
 import type { Shape } from "./shape.ts";
 
 /** A tensor on the host: what state dicts and checkpoints hold. */
 export interface HostTensor {
-  readonly dtype: DType;
+  readonly dtype: HostDType;
   readonly shape: Shape;
   readonly data: TypedArray;
 }

@@ -290,7 +290,7 @@ export const batchNormApply: Kernel<BatchNormFusion> = {
     for (const { shape } of residual) {
       if (!sameShape(shape, x.shape)) throw new ShapeError(`batchNorm: the residual must have the shape of x, ${showShape(x.shape)}; got ${showShape(shape)}`);
     }
-    return [spec(x.shape)];
+    return [spec(x.shape, x.dtype)];
   },
   cost(inputs) {
     const [x] = inputs;
@@ -430,7 +430,7 @@ ${training ? `  let slope = -channel.scale * channel.rstd * dw / ${f32(populatio
 export const batchNormBackwardApply: Kernel<BatchNormFusion> = {
   name: "batchNormBackwardApply",
   infer([, x, , , ...y]) {
-    return [spec(x.shape), ...y.map(({ shape }) => spec(shape))];
+    return [spec(x.shape, x.dtype), ...y.map(({ shape, dtype }) => spec(shape, dtype))];
   },
   cost(inputs) {
     const [, x, , , ...y] = inputs;

@@ -1,8 +1,9 @@
 import { ShapeError } from "../core/errors.ts";
 import { broadcastShapes, sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
-import { elementwise, requireF32 } from "./elementwise.ts";
+import { elementwise, requireFloat } from "./elementwise.ts";
 import type { Kernel } from "./kernel.ts";
-import { bytesOf, f32, spec } from "./wgsl.ts";
+import { bytesOf, commonFloat, f32, spec } from "./wgsl.ts";
+import { cutElementwise, elementwiseWindows } from "./windows.ts";
 
 /** The functions of two numbers, as WGSL expressions of `x` and `y`. */
 const EXPRESSIONS = { add: "x + y", sub: "x - y", mul: "x * y", div: "x / y" } as const;
@@ -17,9 +18,10 @@ export type BinaryFunction = keyof typeof EXPRESSIONS;
  */
 export const binary: Kernel<{ fn: BinaryFunction }> = {
   name: "binary",
+  parts: cutElementwise,
   infer([a, b], { fn }) {
-    requireF32(fn, a, b);
-    return [spec(broadcastShapes(a.shape, b.shape, fn))];
+    requireFloat(fn, a, b);
+    return [spec(broadcastShapes(a.shape, b.shape, fn), commonFloat(a, b))];
   },
   cost([a, b], { fn }) {
     const out = spec(broadcastShapes(a.shape, b.shape, fn));
@@ -37,8 +39,9 @@ export const binary: Kernel<{ fn: BinaryFunction }> = {
  */
 export const divideBackward: Kernel = {
   name: "divideBackward",
+  parts: cutElementwise,
   infer([dy]) {
-    return [spec(dy.shape)];
+    return [spec(dy.shape, dy.dtype)];
   },
   cost([dy, y, b]) {
     return { flops: 3 * sizeOf(dy.shape), bytes: bytesOf(dy, y, b, dy) };
@@ -57,14 +60,18 @@ export const divideBackward: Kernel = {
 export const expand: Kernel<{ shape: Shape; scale: number }> = {
   name: "expand",
   infer([x], { shape }) {
-    requireF32("expand", x);
+    requireFloat("expand", x);
     if (!sameShape(broadcastShapes(x.shape, shape, "expand"), shape)) throw new ShapeError(`expand: x must broadcast to ${showShape(shape)}; got ${showShape(x.shape)}`);
-    return [spec(shape)];
+    return [spec(shape, x.dtype)];
   },
   cost([x], { shape }) {
     return { flops: sizeOf(shape), bytes: bytesOf(x, spec(shape)) };
   },
   program([x], { shape, scale }, limits) {
     return elementwise({ shape, inputs: [["x", x]], expression: scale === 1 ? "x" : `x * ${f32(scale)}` }, limits);
+  },
+  parts([x], attrs, limits) {
+    const cuts = elementwiseWindows([x, spec(attrs.shape, x.dtype)], attrs.shape, limits);
+    return cuts && cuts.map((windows) => ({ windows, attrs: { ...attrs, shape: windows[1].shape } }));
   },
 };

@@ -1,8 +1,9 @@
 import { ShapeError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
-import { elementwise, requireF32 } from "./elementwise.ts";
+import { elementwise, requireFloat } from "./elementwise.ts";
 import type { Kernel } from "./kernel.ts";
-import { bytesOf, f32, spec } from "./wgsl.ts";
+import { bytesOf, commonFloat, f32, spec } from "./wgsl.ts";
+import { cutElementwise } from "./windows.ts";
 
 /**
  * A weighted sum of two or three tensors: out = Σ wᵢ·xᵢ.
@@ -12,13 +13,14 @@ import { bytesOf, f32, spec } from "./wgsl.ts";
  */
 export const combine: Kernel<{ weights: readonly number[] }> = {
   name: "combine",
+  parts: cutElementwise,
   infer(inputs, { weights }) {
-    requireF32("combine", ...inputs);
+    requireFloat("combine", ...inputs);
     const [{ shape }] = inputs;
     const other = inputs.find((input) => !sameShape(input.shape, shape));
     if (other !== undefined) throw new ShapeError(`combine: all tensors must have one shape; got ${showShape(shape)} and ${showShape(other.shape)}`);
     if (weights.length !== inputs.length) throw new ShapeError(`combine: needs one weight a tensor; got ${weights.length} for ${inputs.length}`);
-    return [spec(shape)];
+    return [spec(shape, commonFloat(...inputs))];
   },
   cost(inputs) {
     return { flops: 2 * inputs.length * sizeOf(inputs[0].shape), bytes: bytesOf(...inputs, inputs[0]) };

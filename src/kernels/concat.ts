@@ -1,7 +1,7 @@
 import { ShapeError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { Kernel, TensorSpec } from "./kernel.ts";
-import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber, type Binding } from "./wgsl.ts";
+import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, wgslType, workgroupNumber, type Binding } from "./wgsl.ts";
 
 const LANES = 64; // as for elementwise functions
 
@@ -40,7 +40,8 @@ export const concat: Kernel<{ axis: number }> = {
     const units = widths.map((width) => (packed ? width / 4 : width));
     const all = units.reduce((sum, n) => sum + n, 0);
     const size = sizeOf(inputs[0].shape.slice(0, axis)) * all;
-    const element = packed ? `vec4<${inputs[0].dtype}>` : inputs[0].dtype;
+    const type = wgslType(inputs[0].dtype);
+    const element = packed ? `vec4<${type}>` : type;
     const copies = units.map((n, k) => {
       const before = units.slice(0, k).reduce((sum, m) => sum + m, 0);
       return `if (along < ${before + n}u) { out[i] = x${k}[row * ${n}u + along - ${before}u]; }`;

@@ -3,7 +3,7 @@ import { sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
 import { gemmProgram, gemmSplits } from "./gemm.ts";
 import type { Activation, Product, Variant } from "./gemm-product.ts";
 import type { Kernel, KernelLimits, TensorSpec } from "./kernel.ts";
-import { bytesOf, spec } from "./wgsl.ts";
+import { bytesOf, commonFloat, spec } from "./wgsl.ts";
 
 /** One number for both axes, or one each for height and width. */
 export type Pair = number | readonly [height: number, width: number];
@@ -64,7 +64,7 @@ export const conv2d: Kernel<Conv2dAttrs> = {
   infer([x, weight, bias], attrs) {
     const g = geometry(x.shape, weight.shape, attrs);
     if (bias !== undefined && !sameShape(bias.shape, [g.channelsOut])) throw new ShapeError(`conv2d: bias must be [${g.channelsOut}]; got ${showShape(bias.shape)}`);
-    return [spec(outputShape(g))];
+    return [spec(outputShape(g), commonFloat(x, weight))];
   },
   cost(inputs, attrs) {
     const [x, weight] = inputs;
@@ -87,7 +87,7 @@ export const conv2dInputGradient: Kernel<Conv2dInputGradientAttrs> = {
   name: "conv2dInputGradient",
   infer([dy, weight], attrs) {
     checkGradient("conv2dInputGradient", dy, geometry(attrs.inputShape, weight.shape, attrs));
-    return [spec(attrs.inputShape)];
+    return [spec(attrs.inputShape, commonFloat(dy, weight))];
   },
   cost([dy, weight], attrs) {
     return { flops: flopsOf(geometry(attrs.inputShape, weight.shape, attrs)), bytes: bytesOf(dy, weight, spec(attrs.inputShape)) };
@@ -102,7 +102,7 @@ export const conv2dInputGradient: Kernel<Conv2dInputGradientAttrs> = {
  * pixels. In the shared family columns are all weights of an output channel; in the register family they are input
  * channels and each tap is a product of its own, whose sum leaves the padding out.
  *
- * dy [N, O, OH, OW], x [N, C, H, W] → dweight [O, C/groups, KH, KW], or [splits, O, ...] in parts.
+ * dy [N, O, OH, OW], x [N, C, H, W] → dweight [O, C/groups, KH, KW], or [splits, O, ...] in parts; f32.
  * @throws ShapeError if dy is not what the forward convolution makes of x and `weightShape`.
  */
 export const conv2dWeightGradient: Kernel<Conv2dWeightGradientAttrs> = {

@@ -124,7 +124,7 @@ ${rowEntry(layout)}
 export const crossEntropyBackward: Kernel<CrossEntropyAttrs> = {
   name: "crossEntropyBackward",
   infer([, logits]) {
-    return [spec(logits.shape)];
+    return [spec(logits.shape, logits.dtype)];
   },
   cost(inputs) {
     return { flops: 4 * sizeOf(inputs[1].shape), bytes: bytesOf(...inputs, inputs[1]) };

@@ -1,6 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
-import { requireF32 } from "./elementwise.ts";
+import { requireFloat } from "./elementwise.ts";
 import type { Kernel } from "./kernel.ts";
 import { bindings, bytesOf, ENTRY_PARAMETERS, f32, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
 
@@ -35,9 +35,9 @@ ${Array.from({ length: KEYINGS }, (_, k) => {
 export const dropout: Kernel<{ p: number }> = {
   name: "dropout",
   infer([x], { p }) {
-    requireF32("dropout", x);
+    requireFloat("dropout", x);
     if (!(p >= 0 && p < 1)) throw new ShapeError(`dropout: p must be in 0 ≤ p < 1; got ${p}`);
-    return [spec(x.shape)];
+    return [spec(x.shape, x.dtype)];
   },
   cost([x]) {
     return { flops: 0, bytes: bytesOf(x, x) };

@@ -5,10 +5,11 @@
  * sizes, so that one pipeline serves every shape.
  */
 
+import { isFloat, type DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { sizeOf, type Shape } from "../core/shape.ts";
 import type { KernelLimits, Program, TensorSpec } from "./kernel.ts";
-import { bindings, ENTRY_PARAMETERS, foldGrid, workgroupNumber, type Binding } from "./wgsl.ts";
+import { bindings, ENTRY_PARAMETERS, foldGrid, wgslType, workgroupNumber, type Binding } from "./wgsl.ts";
 
 const LANES = 64; // one wavefront on AMD, two warps on NVIDIA; small enough to spread over every adapter
 
@@ -17,26 +18,29 @@ export interface Elementwise {
   readonly shape: Shape;
   /** Names under which the expression finds the inputs' elements. */
   readonly inputs: readonly (readonly [name: string, spec: TensorSpec])[];
-  /** WGSL functions that the expression calls, over the type `T`: f32, or vec4<f32> where four elements go at once. */
+  /** WGSL functions that the expression calls, over the type `T`: the output's, or a vector of it where four elements go at once; `Bits` is as many u32. */
   readonly functions?: string;
   /** WGSL of type `T`. */
   readonly expression: string;
+  /** The output's element type; default f32. */
+  readonly dtype?: DType;
 }
 
 /** WGSL and grid of an elementwise function. */
-export function elementwise({ shape, inputs, functions = "", expression }: Elementwise, limits: KernelLimits): Program {
+export function elementwise({ shape, inputs, functions = "", expression, dtype = "f32" }: Elementwise, limits: KernelLimits): Program {
   const size = sizeOf(shape);
   const last = shape.at(-1) ?? 1;
   const whole = (input: TensorSpec): boolean => sizeOf(input.shape) === size;
   const stretchedAlongLast = (input: TensorSpec): boolean => (input.shape.at(-1) ?? 1) === 1;
   const packed = size % 4 === 0 && inputs.every(([, input]) => whole(input) || sizeOf(input.shape) === 1 || last % 4 === 0);
   const pack = (of: Shape): Shape => (packed && last % 4 === 0 && of.at(-1) === last ? [...of.slice(0, -1), last / 4] : of);
-  const element = packed ? "vec4<f32>" : "f32";
-  const read = inputs.map(([name, input]): Binding => [`${name}Values`, whole(input) || !stretchedAlongLast(input) ? element : "f32"]);
-  const loads = inputs.map(([name, input]) => `let ${name} = T(${name}Values[${whole(input) ? "i" : broadcastIndex("i", pack(shape), pack(input.shape))}]);`);
+  const element = (of: DType): string => (packed ? `vec4<${wgslType(of)}>` : wgslType(of));
+  const read = inputs.map(([name, input]): Binding => [`${name}Values`, whole(input) || !stretchedAlongLast(input) ? element(input.dtype) : wgslType(input.dtype)]);
+  const loads = inputs.map(([name, input]) => `let ${name} = ${element(input.dtype)}(${name}Values[${whole(input) ? "i" : broadcastIndex("i", pack(shape), pack(input.shape))}]);`);
   return {
-    wgsl: `alias T = ${element};
-${bindings(read, [["out", element]])}
+    wgsl: `alias T = ${element(dtype)};
+alias Bits = ${element("u32")};
+${bindings(read, [["out", element(dtype)]])}
 ${functions}
 @compute @workgroup_size(${LANES})
 fn main(${ENTRY_PARAMETERS}) {
@@ -76,8 +80,8 @@ export function broadcastIndex(i: string, to: Shape, from: Shape): string {
   return terms.length === 0 ? "0u" : terms.join(" + ");
 }
 
-/** @throws ShapeError unless every tensor is f32. */
-export function requireF32(what: string, ...tensors: readonly TensorSpec[]): void {
-  const other = tensors.find(({ dtype }) => dtype !== "f32");
-  if (other !== undefined) throw new ShapeError(`${what}: needs f32 tensors; got ${other.dtype}`);
+/** @throws ShapeError unless every tensor is f32 or f16. */
+export function requireFloat(what: string, ...tensors: readonly TensorSpec[]): void {
+  const other = tensors.find(({ dtype }) => !isFloat(dtype));
+  if (other !== undefined) throw new ShapeError(`${what}: needs f32 or f16 tensors; got ${other.dtype}`);
 }

@@ -43,16 +43,18 @@ fn main(${ENTRY_PARAMETERS}) {
 /**
  * Second level: the norm of all gradients, and the factor that brings it down to `limit`.
  *
- * norm [1], factor [1] (both written), sums [n], limit [1] → no outputs. factor = min(1, limit / (norm + 1e-6)), and
- * −1 where the norm is not finite.
+ * norm [1], factor [1] (both written), sums [n], limit [1], and where the loss was scaled its state [3] (see
+ * loss-scale.ts) → no outputs. factor = min(1, limit / (norm + 1e-6)), and −1 where the norm is not finite. With a scaled
+ * loss, norm is that of the true gradients, factor also takes the scale off, and a norm that is not finite is noted.
  * Source: torch.nn.utils.clip_grad_norm_.
  */
 export const clipFactor: Kernel = {
   name: "clipFactor",
-  updates: [0, 1],
+  updates: [0, 1, 4],
   infer: () => [],
   cost: ([, , sums]) => ({ flops: sizeOf(sums.shape), bytes: bytesOf(sums) }),
-  program(_inputs, _attrs, limits) {
+  program(inputs, _attrs, limits) {
+    const scaled = inputs.length > 4;
     const lanes = limits.cooperativeWorkgroups ? FINAL_LANES : 1;
     const tree = `partial[lane] = sum;
   workgroupBarrier();
@@ -66,6 +68,7 @@ export const clipFactor: Kernel = {
       wgsl: `${bindings([], [["norm", "f32"], ["factor", "f32"]])}
 @group(0) @binding(2) var<storage, read> sums: array<f32>;
 @group(0) @binding(3) var<storage, read> limit: array<f32>;
+${scaled ? "@group(0) @binding(4) var<storage, read_write> scaling: array<f32>;" : ""}
 ${lanes > 1 ? `var<workgroup> partial: array<f32, ${lanes}>;` : ""}
 
 @compute @workgroup_size(${lanes})
@@ -74,10 +77,11 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   var sum = 0.0;
   for (var i = lane; i < count; i += ${lanes}u) { sum += sums[i]; }
   ${lanes > 1 ? tree : ""}
-  let root = sqrt(sum);
+  let scale = ${scaled ? "scaling[0]" : "1.0"};
+  let root = sqrt(sum) / scale;
   norm[0] = root;
   let finite = (bitcast<u32>(sum) & 0x7f800000u) != 0x7f800000u; // compilers may take x == x for granted
-  factor[0] = select(-1.0, min(1.0, limit[0] / (root + 1e-6)), finite);
+  factor[0] = select(-1.0, min(1.0, limit[0] / (root + 1e-6)) / scale, finite);${scaled ? "\n  if (!finite) { scaling[2] = 1.0; }" : ""}
 }`,
       grid: [1, 1, 1],
     };

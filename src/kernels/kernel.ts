@@ -22,6 +22,8 @@ export interface KernelLimits {
    * thread in turn: there, one thread that does the whole job wins.
    */
   readonly cooperativeWorkgroups: boolean;
+  /** Stores f16 tensors as f32 values rounded to f16: shows what f16 does without `shader-f16`. */
+  readonly emulateF16: boolean;
 }
 
 /** Workgroups along x, y and z. */
@@ -39,6 +41,19 @@ export interface Cost {
   readonly bytes: number;
 }
 
+/** A part of a tensor that lies in one piece: what a dispatch binds of it. */
+export interface Window extends TensorSpec {
+  /** Elements of the tensor before it; a multiple of 256 bytes, where bindings may begin. */
+  readonly begin: number;
+}
+
+/** One of several dispatches that together do a kernel's work. */
+export interface Part<Attrs> {
+  /** What it binds of each input and output, in binding order. */
+  readonly windows: readonly Window[];
+  readonly attrs: Attrs;
+}
+
 /**
  * A description of one dispatch: a pure function from shapes, attributes and limits to WGSL.
  *
@@ -53,4 +68,9 @@ export interface Kernel<Attrs = Record<never, never>> {
   infer(inputs: readonly TensorSpec[], attrs: Attrs): TensorSpec[];
   cost(inputs: readonly TensorSpec[], attrs: Attrs): Cost;
   program(inputs: readonly TensorSpec[], attrs: Attrs, limits: KernelLimits): Program;
+  /**
+   * Cuts the work into dispatches that bind no more of a tensor than the adapter allows, to be run in order. Asked only
+   * where a tensor is larger than that; null where it cannot be cut far enough.
+   */
+  parts?(inputs: readonly TensorSpec[], attrs: Attrs, limits: KernelLimits): readonly Part<Attrs>[] | null;
 }

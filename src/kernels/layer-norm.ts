@@ -26,7 +26,7 @@ export const layerNorm: Kernel<{ eps: number }> = {
     for (const { shape } of [weight, bias]) {
       if (!sameShape(shape, [columns])) throw new ShapeError(`layerNorm: weight and bias must be [${columns}] for x ${showShape(x.shape)}; got ${showShape(shape)}`);
     }
-    return [spec(x.shape), spec([rows, ROW.size])];
+    return [spec(x.shape, x.dtype), spec([rows, ROW.size])];
   },
   cost([x, weight, bias]) {
     return { flops: 8 * sizeOf(x.shape), bytes: bytesOf(x, x, weight, bias) };
@@ -75,7 +75,7 @@ ${rowEntry(layout)}
 export const layerNormBackwardInput: Kernel = {
   name: "layerNormBackwardInput",
   infer([, x]) {
-    return [spec(x.shape)];
+    return [spec(x.shape, x.dtype)];
   },
   cost([dy, x, weight, moments]) {
     return { flops: 12 * sizeOf(x.shape), bytes: bytesOf(dy, x, weight, moments, x) };

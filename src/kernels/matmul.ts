@@ -1,10 +1,11 @@
+import type { DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { broadcastShapes, sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
 import { broadcastIndex } from "./elementwise.ts";
 import { gemmProgram, gemmSplits } from "./gemm.ts";
 import type { Activation, Operand, Product, ProductSize, Variant } from "./gemm-product.ts";
 import type { Kernel, KernelLimits, TensorSpec } from "./kernel.ts";
-import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
+import { bindings, bytesOf, commonFloat, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
 
 export interface MatmulAttrs {
   /** The last two axes of a are [K, M] instead of [M, K]. */
@@ -16,6 +17,8 @@ export interface MatmulAttrs {
   readonly activation?: Activation;
   /** Cuts the sum into that many parts, each a product of its own: out [splits, ..., M, N], to be summed. No bias, no activation. */
   readonly splits?: number;
+  /** Leaves the output in f32 although both inputs are f16: for gradients of weights. */
+  readonly wide?: boolean;
   /** Instead of the best guess. */
   readonly variant?: Variant;
 }
@@ -32,7 +35,7 @@ interface MatmulShape extends ProductSize {
 /**
  * Matrix product out = activation(a · b + bias), batched, with broadcasting of the axes before the last two.
  *
- * a [..., M, K] (or [..., K, M]), b [..., K, N] (or [..., N, K]), bias [N], f32 → out [..., M, N].
+ * a [..., M, K] (or [..., K, M]), b [..., K, N] (or [..., N, K]), bias [N] → out [..., M, N], f16 where a and b are.
  * @throws ShapeError if a rank is below 2, the sizes of K differ, the other axes do not broadcast, or bias is not [N].
  */
 export const matmul: Kernel<MatmulAttrs> = {
@@ -43,7 +46,7 @@ export const matmul: Kernel<MatmulAttrs> = {
     if ((attrs.bias === true) !== (bias !== undefined)) throw new ShapeError(`matmul: attribute bias must say whether there is a third input; got ${attrs.bias === true} with ${inputs.length} inputs`);
     if (bias !== undefined && !sameShape(bias.shape, [columns])) throw new ShapeError(`matmul: bias must be [${columns}]; got ${showShape(bias.shape)}`);
     if (splits > 1 && (bias !== undefined || (attrs.activation ?? "none") !== "none")) throw new ShapeError("matmul: a product in parts can have no bias and no activation");
-    return [spec(splits > 1 ? [splits, ...out] : out)];
+    return [splits > 1 ? spec([splits, ...out]) : spec(out, attrs.wide === true ? "f32" : commonFloat(inputs[0], inputs[1]))];
   },
   cost(inputs, attrs) {
     const { rows, columns, depth, batch, splits } = matmulShape(inputs, attrs);
@@ -131,13 +134,13 @@ const LANES = 64; // one wavefront on AMD, two warps on NVIDIA
 /**
  * The sum over the first axis: out = Σ parts[s]. The second half of a product whose sum was cut.
  *
- * parts [S, ...] f32 → out [...]. One thread per element; always in the same order, so always the same bits.
+ * parts [S, ...] f32 → out [...], of the dtype that the whole product would have. One thread per element; always in the same order, so always the same bits.
  */
-export const sumParts: Kernel = {
+export const sumParts: Kernel<{ dtype: DType }> = {
   name: "sumParts",
-  infer([parts]) {
+  infer([parts], { dtype }) {
     if (parts.shape.length === 0) throw new ShapeError("sumParts: the input must have an axis to sum over; got []");
-    return [spec(parts.shape.slice(1))];
+    return [spec(parts.shape.slice(1), dtype)];
   },
   cost([parts]) {
     return { flops: sizeOf(parts.shape), bytes: bytesOf(parts, spec(parts.shape.slice(1))) };

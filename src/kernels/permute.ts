@@ -1,7 +1,7 @@
 import { ShapeError } from "../core/errors.ts";
 import { showShape, sizeOf, stridesOf, type Shape } from "../core/shape.ts";
 import type { Kernel } from "./kernel.ts";
-import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
+import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, wgslType, workgroupNumber } from "./wgsl.ts";
 
 const LANES = 64; // as for elementwise functions
 const TILE = 32; // side of the square that goes through workgroup memory: 32 lanes read and write neighbours
@@ -44,6 +44,7 @@ export const permute: Kernel<{ permutation: readonly number[] }> = {
     return { flops: 0, bytes: bytesOf(x, x) };
   },
   program([x], attrs, limits) {
+    const type = wgslType(x.dtype);
     const { shape, permutation } = joinAxes(x.shape, attrs.permutation);
     const rank = shape.length;
     const swapsLast = rank >= 2 && permutation[rank - 1] === rank - 2 && permutation[rank - 2] === rank - 1 && permutation.slice(0, -2).every((axis, i) => axis === i);
@@ -53,8 +54,8 @@ export const permute: Kernel<{ permutation: readonly number[] }> = {
       const tiles = across * Math.ceil(rows / TILE);
       const groups = tiles * sizeOf(shape.slice(0, -2));
       return {
-        wgsl: `${bindings([["x", x.dtype]], [["out", x.dtype]])}
-var<workgroup> square: array<${x.dtype}, ${TILE * (TILE + 1)}>; // one column more, so that columns lie in different banks
+        wgsl: `${bindings([["x", type]], [["out", type]])}
+var<workgroup> square: array<${type}, ${TILE * (TILE + 1)}>; // one column more, so that columns lie in different banks
 
 @compute @workgroup_size(${TILE * TILE_ROWS})
 fn main(${ENTRY_PARAMETERS}) {
@@ -83,7 +84,7 @@ fn main(${ENTRY_PARAMETERS}) {
       const along = outer[i] === 1 ? "i" : `i / ${outer[i]}u`;
       return `${i === 0 ? along : `${along} % ${to[i]}u`} * ${inner[axis]}u`;
     });
-    const element = packed ? `vec4<${x.dtype}>` : x.dtype;
+    const element = packed ? `vec4<${type}>` : type;
     return {
       wgsl: `${bindings([["x", element]], [["out", element]])}
 

@@ -48,7 +48,7 @@ export const maxPool2d: Kernel<Pool2dAttrs> = {
   name: "maxPool2d",
   infer([x], attrs) {
     const shape = outputShape(x.shape, slidingWindows("maxPool2d", x.shape, attrs).output);
-    return [spec(shape), spec(shape, "u32")];
+    return [spec(shape, x.dtype), spec(shape, "u32")];
   },
   cost([x], attrs) {
     const outputs = maxPool2d.infer([x], attrs);
@@ -87,7 +87,7 @@ export const maxPool2dBackward: Kernel<PoolGradientAttrs> = {
   name: "maxPool2dBackward",
   infer([dy], attrs) {
     checkGradient("maxPool2dBackward", dy, attrs.inputShape, slidingWindows("maxPool2d", attrs.inputShape, attrs));
-    return [spec(attrs.inputShape)];
+    return [spec(attrs.inputShape, dy.dtype)];
   },
   cost([dy, indices], { inputShape, ...attrs }) {
     const [h, w] = pairOf(attrs.kernel);
@@ -110,7 +110,7 @@ export const maxPool2dBackward: Kernel<PoolGradientAttrs> = {
 export const avgPool2d: Kernel<Pool2dAttrs> = {
   name: "avgPool2d",
   infer([x], attrs) {
-    return [spec(outputShape(x.shape, slidingWindows("avgPool2d", x.shape, attrs).output))];
+    return [spec(outputShape(x.shape, slidingWindows("avgPool2d", x.shape, attrs).output), x.dtype)];
   },
   cost([x], attrs) {
     const [out] = avgPool2d.infer([x], attrs);
@@ -126,7 +126,7 @@ export const avgPool2dBackward: Kernel<PoolGradientAttrs> = {
   name: "avgPool2dBackward",
   infer([dy], attrs) {
     checkGradient("avgPool2dBackward", dy, attrs.inputShape, slidingWindows("avgPool2d", attrs.inputShape, attrs));
-    return [spec(attrs.inputShape)];
+    return [spec(attrs.inputShape, dy.dtype)];
   },
   cost([dy], attrs) {
     return { flops: sizeOf(dy.shape) * windowSize(attrs), bytes: bytesOf(dy, spec(attrs.inputShape)) };
@@ -148,7 +148,7 @@ export const avgPool2dBackward: Kernel<PoolGradientAttrs> = {
 export const adaptiveAvgPool2d: Kernel<AdaptivePoolAttrs> = {
   name: "adaptiveAvgPool2d",
   infer([x], attrs) {
-    return [spec(outputShape(x.shape, adaptiveWindows(x.shape, attrs).output))];
+    return [spec(outputShape(x.shape, adaptiveWindows(x.shape, attrs).output), x.dtype)];
   },
   cost([x], attrs) {
     const [out] = adaptiveAvgPool2d.infer([x], attrs);
@@ -164,7 +164,7 @@ export const adaptiveAvgPool2dBackward: Kernel<AdaptivePoolGradientAttrs> = {
   name: "adaptiveAvgPool2dBackward",
   infer([dy], attrs) {
     checkGradient("adaptiveAvgPool2dBackward", dy, attrs.inputShape, adaptiveWindows(attrs.inputShape, attrs));
-    return [spec(attrs.inputShape)];
+    return [spec(attrs.inputShape, dy.dtype)];
   },
   cost([dy], { inputShape }) {
     return { flops: sizeOf(inputShape), bytes: bytesOf(dy, spec(inputShape)) };

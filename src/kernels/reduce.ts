@@ -1,6 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { showShape, sizeOf, type Shape } from "../core/shape.ts";
-import { requireF32 } from "./elementwise.ts";
+import { requireFloat } from "./elementwise.ts";
 import type { Kernel, KernelLimits } from "./kernel.ts";
 import { bindings, bytesOf, ENTRY_PARAMETERS, f32, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
 
@@ -79,13 +79,13 @@ export function partLength([outer, terms, inner]: Shape, limits: KernelLimits): 
  * Reduces the middle axis, whole or in parts: out[o, p, i] = Σ x[o, r, i] / divisor over r in p·length … (p+1)·length − 1,
  * or the maximum.
  *
- * x [outer, R, inner] f32 → [outer, ⌈R / length⌉, inner]. Terms are added in blocks, and blocks in a tree, so that the
+ * x [outer, R, inner] → [outer, ⌈R / length⌉, inner], f32 even where x is f16. Terms are added in blocks, and blocks in a tree, so that the
  * error stays near that of one rounding. A NaN wins a maximum.
  */
 export const reduce: Kernel<{ fn: ReduceFunction; length: number; divisor: number }> = {
   name: "reduce",
   infer([x], { length }) {
-    requireF32("reduce", x);
+    requireFloat("reduce", x);
     const [outer, terms, inner] = x.shape;
     return [spec([outer, Math.ceil(terms / length), inner])];
   },
@@ -106,10 +106,11 @@ export const reduce: Kernel<{ fn: ReduceFunction; length: number; divisor: numbe
     const { shares, lanes, column, share } = dealt;
     const { declaration, statements } = combineShares(dealt, "T", "combine");
     const groups = Math.ceil((outputs * shares) / lanes);
+    const element = wideOutputs || wideTerms ? "vec4<f32>" : "f32";
     const result = wideTerms ? "(value.x + value.y) + (value.z + value.w)" : "value";
     return {
-      wgsl: `alias T = ${wideOutputs || wideTerms ? "vec4<f32>" : "f32"};
-${bindings([["x", "T"]], [["out", wideTerms ? "f32" : "T"]])}
+      wgsl: `alias T = ${element};
+${bindings([["x", element]], [["out", wideTerms ? "f32" : element]])}
 ${declaration}
 const TERMS = ${count}u;
 const PART = ${partCount}u;
@@ -153,7 +154,7 @@ fn main(${ENTRY_PARAMETERS}) {
 export const argmax: Kernel = {
   name: "argmax",
   infer([x]) {
-    requireF32("argmax", x);
+    requireFloat("argmax", x);
     if (x.shape.length === 0) throw new ShapeError(`argmax: the tensor must have at least one axis; got shape ${showShape(x.shape)}`);
     return [spec(x.shape.slice(0, -1), "i32")];
   },

@@ -1,7 +1,7 @@
 import { ShapeError } from "../core/errors.ts";
 import { showShape, sizeOf } from "../core/shape.ts";
 import type { Kernel, KernelLimits, Program, TensorSpec } from "./kernel.ts";
-import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
+import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, wgslType, workgroupNumber } from "./wgsl.ts";
 
 const LANES = 64; // as for elementwise functions
 
@@ -22,11 +22,11 @@ function resized({ shape, dtype }: TensorSpec, axis: number, size: number): Tens
  */
 function alongAxis(x: TensorSpec, out: TensorSpec, axis: number, widths: readonly number[], element: (unit: (width: number) => string) => string, limits: KernelLimits): Program {
   const packed = widths.every((width) => width % 4 === 0);
-  const type = packed ? `vec4<${x.dtype}>` : x.dtype;
+  const type = packed ? `vec4<${wgslType(x.dtype)}>` : wgslType(x.dtype);
   const unit = (width: number): string => `${packed ? width / 4 : width}u`;
   return {
     wgsl: `alias T = ${type};
-${bindings([["x", "T"]], [["out", "T"]])}
+${bindings([["x", type]], [["out", type]])}
 
 @compute @workgroup_size(${LANES})
 fn main(${ENTRY_PARAMETERS}) {

@@ -21,7 +21,7 @@ export const softmax: Kernel<SoftmaxAttrs> = {
   name: "softmax",
   infer([x], { log }) {
     if (x.shape.length === 0) throw new ShapeError(`${log ? "logSoftmax" : "softmax"}: x must have an axis; got a scalar`);
-    return [spec(x.shape)];
+    return [spec(x.shape, x.dtype)];
   },
   cost([x]) {
     return { flops: 7 * sizeOf(x.shape), bytes: bytesOf(x, x) };
@@ -61,7 +61,7 @@ ${rowEntry(layout)}
 export const softmaxBackward: Kernel<SoftmaxAttrs> = {
   name: "softmaxBackward",
   infer([, y]) {
-    return [spec(y.shape)];
+    return [spec(y.shape, y.dtype)];
   },
   cost([, y]) {
     return { flops: 4 * sizeOf(y.shape), bytes: bytesOf(y, y, y) };

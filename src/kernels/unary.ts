@@ -1,14 +1,15 @@
 import { ShapeError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
-import { elementwise, requireF32 } from "./elementwise.ts";
+import { elementwise, requireFloat } from "./elementwise.ts";
 import type { Kernel } from "./kernel.ts";
 import { bytesOf, f32, spec } from "./wgsl.ts";
+import { cutElementwise } from "./windows.ts";
 
 /**
  * WGSL of functions that have no builtin, or whose builtin overflows or loses digits on some adapters; over the type
  * `T` (f32 or vec4<f32>). None takes the exponential of a positive number, so none can overflow.
  */
-const FUNCTIONS = {
+export const FUNCTIONS = {
   sigmoid: `fn sigmoid(x: T) -> T {
   let e = exp(-abs(x));
   return select(e, T(1.0), x >= T(0.0)) / (T(1.0) + e);
@@ -100,9 +101,10 @@ export function gradientFrom(fn: UnaryFunction): "x" | "y" {
  */
 export const unary: Kernel<{ fn: UnaryFunction }> = {
   name: "unary",
+  parts: cutElementwise,
   infer([x], { fn }) {
-    requireF32(fn, x);
-    return [spec(x.shape)];
+    requireFloat(fn, x);
+    return [spec(x.shape, x.dtype)];
   },
   cost([x]) {
     return { flops: FLOPS * sizeOf(x.shape), bytes: bytesOf(x, x) };
@@ -116,8 +118,9 @@ export const unary: Kernel<{ fn: UnaryFunction }> = {
 /** Gradient of {@link unary}: dy [...], and x or y [...] as {@link gradientFrom} says → dx [...]. */
 export const unaryBackward: Kernel<{ fn: UnaryFunction }> = {
   name: "unaryBackward",
+  parts: cutElementwise,
   infer([dy]) {
-    return [spec(dy.shape)];
+    return [spec(dy.shape, dy.dtype)];
   },
   cost([dy]) {
     return { flops: 2 * FLOPS * sizeOf(dy.shape), bytes: bytesOf(dy, dy, dy) };
@@ -134,10 +137,11 @@ export const unaryBackward: Kernel<{ fn: UnaryFunction }> = {
  */
 export const affine: Kernel<{ scale: number; offset: number }> = {
   name: "affine",
+  parts: cutElementwise,
   infer([x], { scale, offset }) {
-    requireF32("affine", x);
+    requireFloat("affine", x);
     if (![scale, offset].map(Math.fround).every(Number.isFinite)) throw new ShapeError(`affine: scale and offset must be finite in f32; got ${scale} and ${offset}`);
-    return [spec(x.shape)];
+    return [spec(x.shape, x.dtype)];
   },
   cost([x]) {
     return { flops: 2 * sizeOf(x.shape), bytes: bytesOf(x, x) };

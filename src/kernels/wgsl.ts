@@ -1,4 +1,4 @@
-import { bytesPerElement, type DType } from "../core/dtype.ts";
+import { bytesPerElement, hostDType, type DType, type HostDType } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Grid, KernelLimits, TensorSpec } from "./kernel.ts";
 
@@ -44,6 +44,16 @@ export function f32(value: number): string {
 /** Bytes of all tensors, each counted once: the memory side of a cost rule. */
 export function bytesOf(...specs: readonly TensorSpec[]): number {
   return specs.reduce((sum, spec) => sum + sizeOf(spec.shape) * bytesPerElement(spec.dtype), 0);
+}
+
+/** The type in which WGSL text handles a dtype; storage in f16 is added to the text afterwards. */
+export function wgslType(dtype: DType): HostDType {
+  return hostDType(dtype);
+}
+
+/** f16 where all float tensors are, otherwise f32: the dtype of what is computed from them. */
+export function commonFloat(...specs: readonly TensorSpec[]): DType {
+  return specs.every(({ dtype }) => dtype === "f16") ? "f16" : "f32";
 }
 
 /** A spec in f32, the type of most outputs. */

@@ -1,4 +1,4 @@
-import { typedArray } from "../core/dtype.ts";
+import { hostDType, typedArray } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
 import { sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
@@ -80,7 +80,7 @@ export abstract class Module {
 
   /** Copies the state to the host, in order. */
   async stateDict(): Promise<Map<string, HostTensor>> {
-    const entries = this.namedTensors().map(async ([name, tensor]) => [name, { dtype: tensor.dtype, shape: tensor.shape, data: await tensor.read() }] as const);
+    const entries = this.namedTensors().map(async ([name, tensor]) => [name, { dtype: hostDType(tensor.dtype), shape: tensor.shape, data: await tensor.read() }] as const);
     return new Map(await Promise.all(entries));
   }
 
@@ -93,8 +93,8 @@ export abstract class Module {
     for (const [name, tensor] of tensors) {
       const found = state.get(name);
       if (found === undefined) throw new ShapeError(`loadStateDict: "${name}" ${showShape(tensor.shape)} is missing`);
-      if (!sameShape(found.shape, tensor.shape) || found.dtype !== tensor.dtype) {
-        throw new ShapeError(`loadStateDict: "${name}" must be ${tensor.dtype} ${showShape(tensor.shape)}; got ${found.dtype} ${showShape(found.shape)}`);
+      if (!sameShape(found.shape, tensor.shape) || found.dtype !== hostDType(tensor.dtype)) {
+        throw new ShapeError(`loadStateDict: "${name}" must be ${hostDType(tensor.dtype)} ${showShape(tensor.shape)}; got ${found.dtype} ${showShape(found.shape)}`);
       }
     }
     for (const [name, tensor] of tensors) tensor.write(state.get(name)!.data);

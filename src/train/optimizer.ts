@@ -8,6 +8,7 @@ import { Storage } from "../device/storage.ts";
 import { clipFactor, squareSumCount, squareSums } from "../kernels/gradient-norm.ts";
 import { accumulate, clear, updateKernel, type UpdateRule } from "../kernels/optimizer.ts";
 import { buildArenas, gradientsOf, placeGradients, rangesOf, releaseArena, type Arena, type Range, type Slot } from "./arena.ts";
+import type { LossScaler } from "./loss-scaler.ts";
 
 /** What every optimiser lets be set for each group, at any time. */
 export interface Settings {
@@ -24,6 +25,8 @@ export interface StepOptions {
    * moments as they are. `Infinity` only measures.
    */
   readonly clipNorm?: number;
+  /** The scaler whose `scale(loss)` the gradients come from: they are scaled back, and skipped where they overflowed. */
+  readonly scaler?: LossScaler;
 }
 
 /**
@@ -84,7 +87,7 @@ export abstract class Optimizer<S extends Settings> {
    * Changes the parameters that have gradients, and takes the gradients away. The step number advances at each run, of
    * a recording too, even where a norm that is not finite leaves everything else as it is.
    */
-  step({ clipNorm }: StepOptions = {}): void {
+  step({ scaler, clipNorm = scaler === undefined ? undefined : Infinity }: StepOptions = {}): void {
     if (clipNorm !== undefined && !(clipNorm > 0)) throw new SightlineError(`step: clipNorm must be above 0; got ${clipNorm}`);
     this.requireHome("step");
     if (this.accumulates) this.accumulate();
@@ -103,7 +106,7 @@ export abstract class Optimizer<S extends Settings> {
     if (this.device.tracing === null) prepare();
     else this.device.tracing.onReplay(prepare);
 
-    const factor = limit === null ? [] : [this.measure(ranges, limit)];
+    const factor = limit === null ? [] : [this.measure(ranges, limit, scaler)];
     const kernel = updateKernel(this.rule);
     ranges.forEach(({ parameters, gradients, moments }, i) => {
       run(kernel, [parameters, ...moments, gradients, hyper[i], ...factor], { clipped: limit !== null });
@@ -190,7 +193,7 @@ export abstract class Optimizer<S extends Settings> {
   }
 
   /** Norm of the gradients of all ranges; returns the factor that clips them. */
-  private measure(ranges: readonly Range[], limit: Tensor): Tensor {
+  private measure(ranges: readonly Range[], limit: Tensor, scaler?: LossScaler): Tensor {
     const counts = ranges.map(({ gradients }) => squareSumCount(gradients.size, this.device.limits));
     const total = counts.reduce((sum, count) => sum + count, 0);
     const norm = this.lastingTensor("norm", []);
@@ -203,7 +206,7 @@ export abstract class Optimizer<S extends Settings> {
       run(squareSums, [new Tensor(this.device, [counts[i]], "f32", new Storage(size, "square sums", { buffer, offset, size })), gradients], {});
       offset += size;
     });
-    run(clipFactor, [norm, factor, sums, limit], {});
+    run(clipFactor, [norm, factor, sums, limit, ...(scaler === undefined ? [] : [scaler.state])], {});
     return factor;
   }
 

@@ -1,5 +1,6 @@
 import * as kernel from "../../kernels/conv2d.ts";
 import { sumParts } from "../../kernels/matmul.ts";
+import { likeOutput, lowered } from "../autocast.ts";
 import { defineOp } from "../op.ts";
 import { run } from "../run.ts";
 import type { Tensor } from "../tensor.ts";
@@ -13,8 +14,8 @@ const op = defineOp<Conv2dOptions>({
   forward(inputs, attrs) {
     return { outputs: run(kernel.conv2d, inputs, attrs) };
   },
-  backward([dy], { inputs: [x, weight, bias], attrs, needs }) {
-    if (dy === null) return [];
+  backward([dOut], { inputs: [x, weight, bias], outputs: [out], attrs, needs }) {
+    const dy = likeOutput(dOut!, out);
     return [
       needs[0] ? run(kernel.conv2dInputGradient, [dy, weight], { ...attrs, inputShape: x.shape })[0] : null,
       needs[1] ? weightGradient(dy, x, weight, attrs) : null,
@@ -32,12 +33,12 @@ const op = defineOp<Conv2dOptions>({
  * Source: the same result as torch.nn.functional.conv2d.
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
-  return op([x, weight, ...(bias === undefined ? [] : [bias])], options)[0];
+  return op([...lowered(x, weight), ...(bias === undefined ? [] : [bias])], options)[0];
 }
 
 function weightGradient(dy: Tensor, x: Tensor, weight: Tensor, options: Conv2dOptions): Tensor {
   const attrs = { ...options, weightShape: weight.shape };
   const splits = kernel.weightGradientSplits(x, attrs, x.device.limits);
   const [parts] = run(kernel.conv2dWeightGradient, [dy, x], { ...attrs, splits });
-  return splits === 1 ? parts : run(sumParts, [parts], {})[0];
+  return splits === 1 ? parts : run(sumParts, [parts], { dtype: "f32" })[0];
 }

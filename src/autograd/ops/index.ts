@@ -2,6 +2,7 @@ export * from "./adaptive-avg-pool2d.ts";
 export * from "./avg-pool2d.ts";
 export * from "./batch-norm.ts";
 export * from "./binary.ts";
+export * from "./cast.ts";
 export * from "./concat.ts";
 export * from "./conv2d.ts";
 export * from "./cross-entropy.ts";

@@ -1,4 +1,6 @@
 import * as kernel from "../../kernels/matmul.ts";
+import { commonFloat } from "../../kernels/wgsl.ts";
+import { likeOutput, lowered } from "../autocast.ts";
 import { defineOp } from "../op.ts";
 import { run } from "../run.ts";
 import type { Tensor } from "../tensor.ts";
@@ -15,8 +17,8 @@ const op = defineOp<Required<MatmulOptions>>({
   forward(inputs, attrs) {
     return { outputs: [product(inputs[0], inputs[1], attrs.transposeA, attrs.transposeB)] };
   },
-  backward([dy], { inputs: [a, b], attrs: { transposeA, transposeB }, needs }) {
-    if (dy === null) return [];
+  backward([dOut], { inputs: [a, b], outputs: [out], attrs: { transposeA, transposeB }, needs }) {
+    const dy = likeOutput(dOut!, out);
     const da = !needs[0] ? null : transposeA ? product(b, dy, transposeB, true) : product(dy, b, false, !transposeB);
     const db = !needs[1] ? null : gradientOfB(dy, a, b, transposeA, transposeB);
     return [da && sumTo(da, a.shape), db && sumTo(db, b.shape)];
@@ -31,14 +33,14 @@ const op = defineOp<Required<MatmulOptions>>({
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false } = options;
-  return op([a, b], { transposeA, transposeB })[0];
+  return op(lowered(a, b), { transposeA, transposeB })[0];
 }
 
 function gradientOfB(dy: Tensor, a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
   // One B for a whole batch: its gradient is one long sum, rather than a batch of products to be added up.
   const flat = b.shape.length === 2 && !transposeA;
   const [left, right] = flat ? [rowsOf(a), rowsOf(dy)] : [a, dy];
-  return transposeB ? product(right, left, true, transposeA) : product(left, right, !transposeA, false);
+  return transposeB ? product(right, left, true, transposeA, flat) : product(left, right, !transposeA, false, flat);
 }
 
 /** All axes but the last as one. */
@@ -47,10 +49,13 @@ function rowsOf(x: Tensor): Tensor {
   return x.view([x.size / last, last]);
 }
 
-/** The product without tape; where the output is small and the sum long, in parts that are then added up. */
-export function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
-  const attrs = { transposeA, transposeB };
+/**
+ * The product without tape; where the output is small and the sum long, in parts that are then added up.
+ * @param wide Gives f32 although both are f16: for gradients of weights, which an optimiser takes.
+ */
+export function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean, wide = false): Tensor {
+  const attrs = { transposeA, transposeB, wide };
   const splits = kernel.matmulSplits([a, b], attrs, a.device.limits);
   const [out] = run(kernel.matmul, [a, b], { ...attrs, splits });
-  return splits === 1 ? out : run(kernel.sumParts, [out], {})[0];
+  return splits === 1 ? out : run(kernel.sumParts, [out], { dtype: wide ? "f32" : commonFloat(a, b) })[0];
 }
