@@ -8,6 +8,8 @@ export { requestDevice, type Device, type DeviceOptions } from "./device/device.
 export type { AdapterPreference, AdapterSummary } from "./device/adapter.ts";
 export type { MemoryReport } from "./device/buffers.ts";
 export { full, tensor, Tensor, zeros } from "./autograd/tensor.ts";
+export { audit, showAudit, type AuditOptions, type AuditRow } from "./autograd/audit.ts";
+export { autocast } from "./autograd/autocast.ts";
 export { noGrad } from "./autograd/tape.ts";
 export { defineOp, type BackwardContext, type OpDefinition } from "./autograd/op.ts";
 export { run } from "./autograd/run.ts";
@@ -17,6 +19,8 @@ export * from "./autograd/ops/index.ts";
 export * from "./nn/init.ts";
 export * from "./nn/layers.ts";
 export * from "./nn/module.ts";
+export * from "./nn/norm.ts";
 export { AdamW } from "./train/adamw.ts";
+export { LossScaler, type LossScalerOptions } from "./train/loss-scaler.ts";
 export { SGD } from "./train/sgd.ts";
 export { oneCycle, Plateau, stepDecay, warmupCosine, type Schedule } from "./train/schedule.ts";

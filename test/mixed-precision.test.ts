@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { audit, showAudit } from "../src/autograd/audit.ts";
 import { autocast } from "../src/autograd/autocast.ts";
 import * as ops from "../src/autograd/ops/index.ts";
 import { recorded } from "../src/autograd/recorded.ts";
@@ -121,5 +122,34 @@ describe("mixed precision", () => {
 
   test("bad settings of the scaler are refused", () => {
     expect(() => new LossScaler(emulated(), { scale: 0 })).toThrow(/LossScaler: needs scale > 0.*got 0/);
+  });
+});
+
+describe("audit", () => {
+  const tiny = (values: readonly number[], shape: readonly number[]): Tensor => {
+    const result = tensor(emulated(), Float32Array.from(values), shape);
+    result.requiresGrad = true;
+    return result;
+  };
+
+  test("finds what overflows, vanishes and drifts, and leaves gradients alone", async () => {
+    const [x, weight] = [tiny([300, 1e-3], [1, 2]), tiny([300, 0, 0, 1e-5], [2, 2])];
+    const earlier = tiny([1, 2, 3, 4], [2, 2]);
+    weight.grad = earlier;
+    const rows = await audit(() => ops.sum(ops.square(ops.linear(x, weight))), { lossScale: 2 });
+    expect(weight.grad).toBe(earlier);
+    expect(x.grad).toBeNull();
+    expect(rows.map(({ op }) => op)).toEqual(["linear", "unary", "sum", "sum backward", "unary backward", "linear backward", "linear backward"]);
+    const [product, , , , , dx, dweight] = rows;
+    expect(product).toMatchObject({ dtype: "f16", largest: 90_000, overflows: 1, underflows: 1 }); // 300 · 300, and 1e-3 · 1e-5
+    expect(dx).toMatchObject({ dtype: "f16", overflows: 2 }); // Inf · 300, and Inf · 0
+    expect(dweight.dtype).toBe("f32");
+    expect(showAudit(rows).split("\n")[1]).toMatch(/^! +linear +\[1,2\] +f16 +9\.00e\+4 +1 +1 /);
+  });
+
+  test("says so where the step is another one at each call", async () => {
+    let calls = 0;
+    const x = tiny([1, 2], [1, 2]);
+    await expect(audit(() => ops.sum(calls++ === 0 ? x : ops.square(x)))).rejects.toThrow(/audit: the step must be made of the same ops/);
   });
 });

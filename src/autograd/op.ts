@@ -1,4 +1,5 @@
 import { isFloat } from "../core/dtype.ts";
+import { observed } from "./observe.ts";
 import { isGradEnabled, type TapeNode } from "./tape.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -26,6 +27,7 @@ export interface OpDefinition<Attrs> {
 export function defineOp<Attrs>(definition: OpDefinition<Attrs>): (inputs: readonly Tensor[], attrs: Attrs) => Tensor[] {
   return (inputs, attrs) => {
     const { outputs, saved = [] } = definition.forward(inputs, attrs);
+    observed(definition.name, outputs);
     const needs = inputs.map((input) => input.requiresGrad);
     if (isGradEnabled() && needs.includes(true)) {
       const node: TapeNode = {

@@ -1,5 +1,6 @@
 import { binary } from "../kernels/binary.ts";
 import { cast } from "../kernels/cast.ts";
+import { observed } from "./observe.ts";
 import { run } from "./run.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -37,7 +38,9 @@ export function backward(root: Tensor, gradient: Tensor): void {
     for (const node of sortNodes(root)) {
       const dys = node.outputs.map((output) => gradients.get(output) ?? null);
       if (dys.every((dy) => dy === null)) continue;
-      node.backward(dys).forEach((dx, i) => {
+      const dxs = node.backward(dys);
+      observed(`${node.name} backward`, dxs.filter((dx) => dx !== null));
+      dxs.forEach((dx, i) => {
         const input = node.inputs[i];
         if (dx !== null && input.requiresGrad) gradients.set(input, add(gradients.get(input), dx));
       });

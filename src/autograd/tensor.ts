@@ -17,7 +17,8 @@ import type { TapeNode } from "./tape.ts";
 export class Tensor implements TensorSpec {
   readonly device: Device;
   readonly shape: Shape;
-  readonly dtype: DType;
+  /** How elements are stored; a module may change that of its parameters. */
+  dtype: DType;
   /** The memory; views share it, and an optimiser may move a parameter's. */
   storage: Storage;
   /** Where the values begin in the storage: 0 but for {@link window}s. */

@@ -2,8 +2,9 @@ import { ShapeError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import { adaptiveAvgPool2d, maxPool2d, reshape } from "../autograd/ops/index.ts";
-import { BatchNorm2d, Conv2d, Linear, type Builder } from "../nn/layers.ts";
+import { Conv2d, Linear, type Builder } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
+import { BatchNorm2d } from "../nn/norm.ts";
 
 /**
  * Residual networks for pictures, as in torchvision: the same fields, so its checkpoints load as they are.

@@ -2,9 +2,9 @@ import type { Generator } from "../core/rng.ts";
 import type { Device } from "../device/device.ts";
 import type { DeviceGenerator } from "../autograd/random.ts";
 import type { Tensor } from "../autograd/tensor.ts";
-import { batchNorm, conv2d, dropout, embedding, layerNorm, linear, lstm } from "../autograd/ops/index.ts";
-import { constant, defaultWeight, kaimingFanOut, normal, uniform } from "./init.ts";
-import { Module, Parameter, StateTensor, type Init } from "./module.ts";
+import { conv2d, dropout, embedding, linear, lstm } from "../autograd/ops/index.ts";
+import { defaultWeight, kaimingFanOut, normal, uniform } from "./init.ts";
+import { Module, Parameter, type Init } from "./module.ts";
 
 /** What every layer needs to make its parameters. */
 export interface Builder {
@@ -52,59 +52,6 @@ export class Conv2d extends Module {
 
   forward(x: Tensor): Tensor {
     return conv2d(x, this.weight, this.bias ?? undefined, { stride: this.stride, padding: this.padding });
-  }
-}
-
-/** What a batch norm does after normalising, in the same pass over memory. */
-export interface NormEpilogue {
-  readonly activation?: "relu";
-  /** Added before the activation; the shape of x. */
-  readonly residual?: Tensor;
-}
-
-/**
- * Batch normalisation over N, H and W. x [N, C, H, W] → the same shape.
- * In evaluation mode it uses the running statistics. Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
- */
-export class BatchNorm2d extends Module {
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-  readonly running_mean: StateTensor;
-  readonly running_var: StateTensor;
-  private readonly eps: number;
-  private readonly momentum: number;
-
-  constructor({ device }: Builder, channels: number, { eps = 1e-5, momentum = 0.1 } = {}) {
-    super();
-    this.weight = new Parameter(device, [channels], constant(1));
-    this.bias = new Parameter(device, [channels], constant(0));
-    this.running_mean = new StateTensor(device, [channels], constant(0));
-    this.running_var = new StateTensor(device, [channels], constant(1));
-    this.eps = eps;
-    this.momentum = momentum;
-  }
-
-  forward(x: Tensor, epilogue: NormEpilogue = {}): Tensor {
-    const { training, eps, momentum } = this;
-    return batchNorm(x, this.weight, this.bias, this.running_mean, this.running_var, { training, eps, momentum, ...epilogue });
-  }
-}
-
-/** Layer normalisation over the last axis. x [..., C] → the same shape. Source: Ba et al. 2016, arXiv:1607.06450. */
-export class LayerNorm extends Module {
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-  private readonly eps: number;
-
-  constructor({ device }: Builder, channels: number, { eps = 1e-5 } = {}) {
-    super();
-    this.weight = new Parameter(device, [channels], constant(1));
-    this.bias = new Parameter(device, [channels], constant(0));
-    this.eps = eps;
-  }
-
-  forward(x: Tensor): Tensor {
-    return layerNorm(x, this.weight, this.bias, this.eps);
   }
 }
 

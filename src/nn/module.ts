@@ -1,9 +1,11 @@
 import { hostDType, typedArray } from "../core/dtype.ts";
-import { ShapeError } from "../core/errors.ts";
+import { ShapeError, SightlineError } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
 import { sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
 import type { Device } from "../device/device.ts";
 import { Storage } from "../device/storage.ts";
+import { cast } from "../autograd/ops/index.ts";
+import { noGrad } from "../autograd/tape.ts";
 import { Tensor } from "../autograd/tensor.ts";
 
 /** Fills a new parameter; called with its number of elements. */
@@ -27,6 +29,17 @@ export class Parameter extends Tensor {
   constructor(device: Device, shape: Shape, init: Init) {
     super(device, shape, "f32", lasting(device, shape, initialise(shape, init)), true);
   }
+
+  /** Moves the values to memory of another float type. @throws DeviceError as {@link Module.to}. */
+  store(dtype: "f32" | "f16"): void {
+    if (dtype === this.dtype) return;
+    const { device, storage } = this;
+    if (device.tracing !== null) throw new SightlineError("store: a parameter cannot change its type while a step is recorded");
+    this.storage = noGrad(() => cast(this.detach(), dtype)).keep().storage;
+    this.dtype = dtype;
+    device.release(storage);
+    device.relocations++; // recordings use the old memory
+  }
 }
 
 /** A tensor that belongs to the state of a module but is not trained, such as a running mean. */
@@ -46,14 +59,18 @@ export abstract class Module {
 
   /** Sets training mode here and below. */
   train(on = true): this {
-    this.training = on;
-    for (const [, child] of this.children()) child.train(on);
+    for (const module of this.modules()) module.training = on;
     return this;
   }
 
   /** Sets evaluation mode here and below. */
   eval(): this {
     return this.train(false);
+  }
+
+  /** This module and all below it. */
+  modules(): Module[] {
+    return [this, ...this.children().flatMap(([, child]) => child.modules())];
   }
 
   /** Names and parameters, here and below, in order. */
@@ -98,6 +115,16 @@ export abstract class Module {
       }
     }
     for (const [name, tensor] of tensors) tensor.write(state.get(name)!.data);
+  }
+
+  /**
+   * Stores all parameters here and below as f16 or f32 from now on. f16 takes half the memory and is for using a model;
+   * for training, leave them in f32 and compute under `autocast`.
+   * @throws DeviceError if the adapter has no `shader-f16`.
+   */
+  to(dtype: "f32" | "f16"): this {
+    for (const parameter of this.parameters()) parameter.store(dtype);
+    return this;
   }
 
   /** Freezes (or thaws) all parameters here and below. */
