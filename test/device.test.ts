@@ -36,7 +36,7 @@ describe("device", () => {
   test("lowered limits reach the kernels' checks", async () => {
     const small = await requestDevice({ adapter: "software", limits: { maxStorageBufferBindingSize: 256 } });
     const x = tensor(small, new Float32Array(65), [65]);
-    expect(() => plus(x, x)).toThrow(/a tensor of shape \[65\] takes 260 bytes; this adapter binds at most 256/);
+    expect(() => run(broken, [x], {})).toThrow(/brokenKernel: a tensor of shape \[65\] takes 260 bytes; this adapter binds at most 256/);
     await small.close();
   });
 
@@ -99,6 +99,15 @@ describe("recordings", () => {
       expect(Array.from(await twice.read())).toEqual(values.map((x) => 2 * x));
       expect(Array.from(await sum.read())).toEqual(values.map((x, i) => 2 * x + i + 1));
     }
+  });
+
+  test("outputs live until the step is disposed, and say so", async () => {
+    const step = recorded(device(), "double", (x) => ({ y: plus(x, x) }));
+    const { y } = await step.run(vector(1, 2));
+    expect(() => y.dispose()).toThrow(/dispose: ".*" is an output of the recorded step "double", which writes it at each run/);
+    expect(Array.from(await y.read())).toEqual([2, 4]);
+    step.dispose();
+    await expect(y.read()).rejects.toThrow(/has no memory of its own: it was disposed/);
   });
 
   test("trace the function once for each set of shapes", async () => {

@@ -66,6 +66,7 @@ export class Recording implements CommandSink {
       if (!this.virtual.has(storage) || storage.placed !== null) continue;
       const persistent = this.device.allocatePersistent(storage.size, storage.label);
       storage.place(persistent.placed!);
+      storage.owner = this.name;
       this.owned.push(storage);
     }
     this.dropUnused(kept);
@@ -84,7 +85,10 @@ export class Recording implements CommandSink {
   }
 
   dispose(): void {
-    for (const storage of this.owned) this.device.release(storage);
+    for (const storage of this.owned) {
+      storage.owner = null;
+      this.device.release(storage);
+    }
     this.owned.length = 0;
     this.commands = [];
     this.bound = [];

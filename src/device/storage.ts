@@ -13,6 +13,8 @@ export class Storage {
   /** Bytes, a multiple of 4. */
   readonly size: number;
   readonly label: string;
+  /** The recording whose replays write it: it gives the memory back, nobody else. */
+  owner: string | null = null;
   private slice: BufferSlice | null;
 
   constructor(size: number, label: string, slice: BufferSlice | null = null) {

@@ -1,4 +1,0 @@
-import { testOp } from "./harness.ts";
-import { mseLossCase } from "./mse-loss.ts";
-
-testOp(mseLossCase);
