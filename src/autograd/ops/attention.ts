@@ -1,0 +1,125 @@
+import { sizeOf } from "../../core/shape.ts";
+import { attentionBackwardDots, attentionBackwardKeys, attentionBackwardQueries } from "../../kernels/attention-backward.ts";
+import { attention as attentionKernel } from "../../kernels/attention.ts";
+import { appendToCache as appendKernel, cachedAttentionParts, cachedAttentionTotal } from "../../kernels/attention-decode.ts";
+import type { AttentionAttrs, HeadLayout } from "../../kernels/attention-layout.ts";
+import { defineOp } from "../op.ts";
+import { run } from "../run.ts";
+import type { Tensor } from "../tensor.ts";
+
+export interface PackedAttentionOptions {
+  /** Whether position i sees positions 0 … i only. Default false. */
+  readonly causal?: boolean;
+  /** [B,Tk] of any dtype: 0 where nobody may attend to a key. */
+  readonly keyMask?: Tensor;
+  /** Factor of the scores q·k. Default 1/√D. */
+  readonly scale?: number;
+}
+
+export interface AttentionOptions extends PackedAttentionOptions {
+  /** Order of the axes of q, k, v and of the result. Default `bhtd`; `bthd` spares the copies where heads come out of a linear layer. */
+  readonly layout?: "bhtd" | "bthd";
+}
+
+const op = defineOp<AttentionAttrs>({
+  name: "attention",
+  forward(inputs, attrs) {
+    const [y, logSum] = run(attentionKernel, inputs, attrs);
+    return { outputs: [y], saved: [logSum] };
+  },
+  backward([dy], { inputs, outputs: [y], saved: [logSum], attrs, needs }) {
+    if (dy === null) return [];
+    const heads = attrs.layout === "packed" ? 1 : 3;
+    const [queries] = run(attentionBackwardDots, [y, dy, logSum], attrs);
+    const given = [...inputs.slice(0, heads), dy, queries, ...inputs.slice(heads)];
+    if (attrs.layout === "packed") return [run(attentionBackwardKeys, given, attrs, run(attentionBackwardQueries, given, attrs))[0]];
+    const [dq] = needs[0] ? run(attentionBackwardQueries, given, attrs) : [null];
+    const [dk, dv] = needs[1] || needs[2] ? run(attentionBackwardKeys, given, attrs) : [null, null];
+    return [dq, dk, dv, null];
+  },
+});
+
+/**
+ * Scaled dot-product attention: y = softmax(scale · q·kᵀ, over the keys that may be seen) · v.
+ *
+ * q [B,H,Tq,D], k, v [B,H,Tk,D] → [B,H,Tq,D]; with layout `bthd` the axes T and H change places everywhere. Heads of 1 …
+ * 256 elements. Self attention, cross attention (Tq ≠ Tk), and causal attention, where query i sees the keys 0 … i (the
+ * upper left triangle, also where Tq ≠ Tk). A query that sees no key gives zeros, and has no gradient. Probabilities are
+ * never stored, forward or backward: memory grows with Tq + Tk. A masked key must hold finite numbers.
+ * @throws ShapeError if k and v differ, or q, k, v and keyMask don't fit each other.
+ * Source: Vaswani et al. 2017, arXiv:1706.03762; the same result as torch.nn.functional.scaled_dot_product_attention.
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, { causal = false, keyMask, scale, layout = "bhtd" }: AttentionOptions = {}): Tensor {
+  const attrs = { layout, causal, masked: keyMask !== undefined, scale: scale ?? 1 / Math.sqrt(q.shape.at(-1) ?? 1) };
+  return op([q, k, v, ...(keyMask === undefined ? [] : [keyMask])], attrs)[0];
+}
+
+/**
+ * Self attention on what one linear layer made of x: {@link attention} without a copy of q, k or v, nor of their gradients.
+ *
+ * qkv [B,T,3·H·D] (or [B,T,3,H,D]) with q, k and v side by side, each of H heads of D → [B,T,H·D].
+ * @throws ShapeError if qkv has no such shape, or keyMask is not [B,T].
+ */
+export function packedSelfAttention(qkv: Tensor, heads: number, { causal = false, keyMask, scale }: PackedAttentionOptions = {}): Tensor {
+  const headSize = sizeOf(qkv.shape.slice(2)) / 3 / heads;
+  const attrs: AttentionAttrs = { layout: "packed", heads, causal, masked: keyMask !== undefined, scale: scale ?? 1 / Math.sqrt(headSize) };
+  return op([qkv, ...(keyMask === undefined ? [] : [keyMask])], attrs)[0];
+}
+
+/** Keys and values of the positions so far, [B,H,Tmax,D] each: tensors that live longer than a step, zeros at first. */
+export interface KeyValueCache {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+export interface CachedAttentionOptions {
+  /** [B,Tmax] of any dtype: 0 where nobody may attend to a position, such as padding on the left. */
+  readonly keyMask?: Tensor;
+  /** Factor of the scores q·k. Default 1/√D. */
+  readonly scale?: number;
+}
+
+/**
+ * Writes keys and values of new positions into a cache, from `position` on; no gradient flows through it.
+ *
+ * k, v [B,H,T,D] (layout `bthd`: [B,T,H,D]), position u32 or i32, [1] or one for each row [B]. It is read on the device, so
+ * that one recording serves every step. What would lie beyond the cache is dropped.
+ * @throws ShapeError if shapes or types don't fit.
+ */
+export function appendToCache(cache: KeyValueCache, k: Tensor, v: Tensor, position: Tensor, layout: "bhtd" | "bthd" = "bhtd"): void {
+  append(cache, [k, v, position], layout);
+}
+
+/**
+ * Attention of new positions to a cache that holds them already: query t sees the positions 0 … position + t.
+ *
+ * q [B,H,T,D] (layout `bthd`: [B,T,H,D]), position as in {@link appendToCache} → like q. For few queries at a time: the work
+ * grows with position · T, not with Tmax. A query that sees no key gives zeros, one beyond the cache NaN. No gradient.
+ * @throws ShapeError if shapes or types don't fit.
+ */
+export function cachedAttention(q: Tensor, cache: KeyValueCache, position: Tensor, options: CachedAttentionOptions & { readonly layout?: "bhtd" | "bthd" } = {}): Tensor {
+  return attendToCache(q, cache, position, options.layout ?? "bhtd", options);
+}
+
+/**
+ * {@link appendToCache} and {@link cachedAttention} on what one linear layer made of the new positions.
+ *
+ * qkv [B,T,3·H·D] with q, k and v side by side, position as in {@link appendToCache} → [B,T,H·D].
+ * @throws ShapeError if shapes or types don't fit.
+ */
+export function packedCachedAttention(qkv: Tensor, cache: KeyValueCache, position: Tensor, options: CachedAttentionOptions = {}): Tensor {
+  append(cache, [qkv, position], "packed");
+  return attendToCache(qkv, cache, position, "packed", options);
+}
+
+function append({ keys, values }: KeyValueCache, inputs: readonly Tensor[], layout: HeadLayout): void {
+  run(appendKernel, inputs, { layout, cache: keys.shape }, [keys, values]);
+}
+
+function attendToCache(x: Tensor, { keys, values }: KeyValueCache, position: Tensor, layout: HeadLayout, { keyMask, scale }: CachedAttentionOptions): Tensor {
+  const attrs = { layout, masked: keyMask !== undefined, scale: scale ?? 1 / Math.sqrt(keys.shape.at(-1) ?? 1) };
+  const inputs = [x, keys, values, position, ...(keyMask === undefined ? [] : [keyMask])];
+  const [result, ...rest] = run(cachedAttentionParts, inputs, attrs);
+  if (rest.length === 0) return result;
+  return run(cachedAttentionTotal, [result, ...rest, position], { ...attrs, inputs })[0];
+}
