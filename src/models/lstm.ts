@@ -2,8 +2,9 @@ import { zeros, type Tensor } from "../autograd/tensor.ts";
 import { add, affine, concat, matmul, reshape, softmax, tanh } from "../autograd/ops/index.ts";
 import { ShapeError } from "../core/errors.ts";
 import { normal } from "../nn/init.ts";
-import { Embedding, Linear, LSTM, type Builder, type LSTMState } from "../nn/layers.ts";
+import { Embedding, Linear, type Builder } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
+import { LSTM, type LSTMState } from "../nn/recurrent.ts";
 
 /**
  * A word-by-word decoder: Embedding → LSTM → Linear, with attention over the picture's regions where it has any.

@@ -2,9 +2,9 @@ import type { Generator } from "../core/rng.ts";
 import type { Device } from "../device/device.ts";
 import type { DeviceGenerator } from "../autograd/random.ts";
 import type { Tensor } from "../autograd/tensor.ts";
-import { conv2d, dropout, embedding, linear, lstm } from "../autograd/ops/index.ts";
+import { conv2d, dropout, embedding, linear } from "../autograd/ops/index.ts";
 import { defaultWeight, kaimingFanOut, normal, uniform } from "./init.ts";
-import { Module, Parameter, type Init } from "./module.ts";
+import { Module, Parameter } from "./module.ts";
 
 /** What every layer needs to make its parameters. */
 export interface Builder {
@@ -67,6 +67,11 @@ export class Embedding extends Module {
   forward(ids: Tensor): Tensor {
     return embedding(this.weight, ids);
   }
+
+  /** Logits of the words with the same weight, for models that tie the two: x [..., D] → [..., V]. */
+  project(x: Tensor): Tensor {
+    return linear(x, this.weight);
+  }
 }
 
 /** Sets a share p of the values to zero in training and scales the others by 1/(1 − p). Any shape. */
@@ -82,43 +87,5 @@ export class Dropout extends Module {
 
   forward(x: Tensor): Tensor {
     return this.training && this.p > 0 ? dropout(x, this.p, this.random) : x;
-  }
-}
-
-/** The recurrent state of an {@link LSTM}: h and c [L, B, H]. */
-export interface LSTMState {
-  readonly h: Tensor;
-  readonly c: Tensor;
-}
-
-/** A forget gate that starts open lets gradients reach the first words. Source: Jozefowicz et al. 2015. */
-const rememberAtFirst = (init: Init, hiddenSize: number): Init => (values, shape) => {
-  init(values, shape);
-  values.fill(1, hiddenSize, 2 * hiddenSize);
-};
-
-/**
- * Long short-term memory, one layer, batch first. x [B, T, I] → y [B, T, H]; gates in the order i, f, g, o.
- * Source: Hochreiter and Schmidhuber 1997; the same result as torch.nn.LSTM.
- */
-export class LSTM extends Module {
-  readonly weight_ih_l0: Parameter;
-  readonly weight_hh_l0: Parameter;
-  readonly bias_ih_l0: Parameter;
-  readonly bias_hh_l0: Parameter;
-
-  constructor({ device, generator }: Builder, inputSize: number, hiddenSize: number) {
-    super();
-    const init = uniform(generator, 1 / Math.sqrt(hiddenSize));
-    this.weight_ih_l0 = new Parameter(device, [4 * hiddenSize, inputSize], init);
-    this.weight_hh_l0 = new Parameter(device, [4 * hiddenSize, hiddenSize], init);
-    this.bias_ih_l0 = new Parameter(device, [4 * hiddenSize], rememberAtFirst(init, hiddenSize));
-    this.bias_hh_l0 = new Parameter(device, [4 * hiddenSize], init);
-  }
-
-  forward(x: Tensor, { h, c }: LSTMState): { y: Tensor; state: LSTMState } {
-    const weights = { weightIh: this.weight_ih_l0, weightHh: this.weight_hh_l0, biasIh: this.bias_ih_l0, biasHh: this.bias_hh_l0 };
-    const { y, hn, cn } = lstm(x, h, c, [weights]);
-    return { y, state: { h: hn, c: cn } };
   }
 }

@@ -1,0 +1,4 @@
+import { gruCase } from "./gru.ts";
+import { testOp } from "./harness.ts";
+
+testOp(gruCase);

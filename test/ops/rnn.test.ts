@@ -1,0 +1,5 @@
+import { testOp } from "./harness.ts";
+import { rnnReluCase, rnnTanhCase } from "./rnn.ts";
+
+testOp(rnnTanhCase);
+testOp(rnnReluCase);
