@@ -2,11 +2,20 @@ import type { Cost, Program } from "../kernels/kernel.ts";
 import type { Access, PipelineCache } from "./pipelines.ts";
 import type { Storage } from "./storage.ts";
 
+/** A part of a storage, in bytes. */
+export interface BindingWindow {
+  /** A multiple of 256. */
+  readonly offset: number;
+  readonly size: number;
+}
+
 /** One dispatch to come: a program and the storages it binds, in binding order. */
 export interface Command {
   readonly name: string;
   readonly program: Program;
   readonly storages: readonly Storage[];
+  /** What it binds of each storage, in bytes, where that is not all of it. */
+  readonly windows?: readonly (BindingWindow | null)[];
   readonly access: Access;
   /** What its work is worth, for benches. */
   readonly cost: Cost;
@@ -37,7 +46,8 @@ export function bindCommand(gpu: GPUDevice, pipelines: PipelineCache, command: C
   const entries = command.storages.map((storage, binding): GPUBindGroupEntry => {
     const slice = storage.placed;
     if (slice === null) throw new Error(`${name}: binding ${binding} ("${storage.label}") has no memory: it was disposed, or it belongs to another recording`);
-    return { binding, resource: { buffer: slice.buffer, offset: slice.offset, size: slice.size } };
+    const { offset, size } = command.windows?.[binding] ?? { offset: 0, size: slice.size };
+    return { binding, resource: { buffer: slice.buffer, offset: slice.offset + offset, size } };
   });
   const bindGroup = gpu.createBindGroup({ label: name, layout: pipelines.bindGroupLayout(access), entries });
   const [x, y, z] = program.grid;

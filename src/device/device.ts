@@ -77,6 +77,7 @@ export class Device implements CommandSink {
       maxComputeWorkgroupsPerDimension: gpu.limits.maxComputeWorkgroupsPerDimension,
       features: new Set(gpu.features),
       cooperativeWorkgroups: found.kind !== "software",
+      emulateF16: false,
       ...limits,
     };
     this.buffers = new BufferPool(gpu, this.guard);
@@ -148,6 +149,7 @@ export class Device implements CommandSink {
   release(storage: Storage): void {
     const slice = storage.placed;
     if (slice === null || this.scratch.includes(slice.buffer)) return;
+    if (storage.owner !== null) throw new DeviceError(`dispose: "${storage.label}" is an output of the recorded step "${storage.owner}", which writes it at each run`, "dispose the step instead");
     this.flush(); // commands that wait may still use it
     storage.unplace();
     this.buffers.release(slice.buffer);
@@ -239,8 +241,8 @@ export class Device implements CommandSink {
     this.gpu.queue.writeBuffer(slice.buffer, slice.offset + byteOffset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
   }
 
-  /** Copies a storage's bytes to the host, as they are after all commands so far. */
-  async read(storage: Storage): Promise<ArrayBuffer> {
+  /** Copies a storage's bytes (from `byteOffset`, that many) to the host, as they are after all commands so far. */
+  async read(storage: Storage, byteOffset = 0, size = storage.size - byteOffset): Promise<ArrayBuffer> {
     if (this.recording !== null) {
       throw new DeviceError(`read: "${storage.label}" cannot be read while "${this.recording.name}" is being recorded`, "return it from the recorded function and read it there");
     }
@@ -250,9 +252,9 @@ export class Device implements CommandSink {
       throw new DeviceError(`read: "${storage.label}" has no memory of its own: it was disposed, or it is an intermediate of a recording`, "return it from the recorded function");
     }
     const label = `readback of ${storage.label}`;
-    const staging = this.guard(label, () => this.gpu.createBuffer({ label, size: slice.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST }));
+    const staging = this.guard(label, () => this.gpu.createBuffer({ label, size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST }));
     const encoder = this.gpu.createCommandEncoder({ label });
-    encoder.copyBufferToBuffer(slice.buffer, slice.offset, staging, 0, slice.size);
+    encoder.copyBufferToBuffer(slice.buffer, slice.offset + byteOffset, staging, 0, size);
     this.gpu.queue.submit([encoder.finish()]);
     const mapped = staging.mapAsync(GPUMapMode.READ).catch((error: unknown) => this.fail(`${label}: ${String(error)}`));
     await this.settle();

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants, homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -40,7 +40,7 @@ export async function findAdapter(preference: AdapterPreference | "null"): Promi
   const wanted = preference === "auto" ? parsePreference(process.env.SIGHTLINE_ADAPTER ?? "auto") : preference;
   const because = preference === "auto" && wanted !== "auto" ? `SIGHTLINE_ADAPTER=${wanted}` : undefined;
   if (wanted !== "software") {
-    const adapter = hasDriverLoader() ? await (await createGpu([])).requestAdapter({ powerPreference: "high-performance" }) : null;
+    const adapter = mayHaveHardware() ? await (await createGpu([])).requestAdapter({ powerPreference: "high-performance" }) : null;
     if (adapter !== null && !isCpuAdapter(adapter.info)) {
       return { adapter, kind: "hardware", reason: because ?? "hardware is preferred" };
     }
@@ -51,9 +51,15 @@ export async function findAdapter(preference: AdapterPreference | "null"): Promi
   return findSoftware(because ?? "no hardware adapter was found");
 }
 
-/** Whether there is anything for Dawn to ask: without Linux's Vulkan loader it would only print a warning. */
-function hasDriverLoader(): boolean {
-  return process.platform !== "linux" || loadLibrary("libvulkan.so.1");
+/** Device files of GPUs: Linux's own drivers, NVIDIA's (in containers there is nothing else), AMD's, WSL's, Arm's. */
+const GPU_FILES = /^(dri|nvidia\d+|kfd|dxg|mali\d+)$/;
+
+/**
+ * Whether there is any hardware for Dawn to ask for. Without Linux's Vulkan loader it would only print a warning, and so
+ * would drivers that compute on the CPU, which is all that they can do on a machine without a GPU.
+ */
+function mayHaveHardware(): boolean {
+  return process.platform !== "linux" || (readdirSync("/dev").some((name) => GPU_FILES.test(name)) && loadLibrary("libvulkan.so.1"));
 }
 
 /** The adapter that runs nothing but compiles everything: for compile tests and for measuring host overhead. */

@@ -2,6 +2,7 @@ import { ShapeError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { Kernel } from "./kernel.ts";
 import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, workgroupNumber } from "./wgsl.ts";
+import { cutElementwise } from "./windows.ts";
 
 const LANES = 64; // as for elementwise functions
 
@@ -13,6 +14,7 @@ const LANES = 64; // as for elementwise functions
  */
 export const assign: Kernel = {
   name: "assign",
+  parts: cutElementwise,
   updates: [0],
   infer([destination, source]) {
     if (!sameShape(destination.shape, source.shape) || destination.dtype !== source.dtype) {

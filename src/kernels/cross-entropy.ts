@@ -3,6 +3,7 @@ import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { Kernel } from "./kernel.ts";
 import { EXPONENTIALS, exponentialsOfRow, laneReduction, layRows, packRow, rowEntry, sumComponents } from "./row-reduce.ts";
 import { bindings, bytesOf, f32, spec } from "./wgsl.ts";
+import { cutFirstAxis } from "./windows.ts";
 
 const BLOCK = 64; // losses that are added up before they join the total, which keeps the rounding of long sums small
 
@@ -10,6 +11,59 @@ const BLOCK = 64; // losses that are added up before they join the total, which 
 export interface CrossEntropyAttrs {
   readonly ignoreIndex: number;
   readonly labelSmoothing: number;
+}
+
+/**
+ * WGSL that stores `losses[row]` and `rows[row]`, given `all` exponentials of the row and, with smoothing, `origin` and
+ * the `mean` of the logits about it.
+ * @param targetLogit Expression of the logit of class `column`; not read where there is no such class.
+ */
+export function storeLoss(classes: number, { ignoreIndex, labelSmoothing }: CrossEntropyAttrs, targetLogit: string): string {
+  return `let label = targets[row];
+  if (label == ${ignoreIndex}) {
+    losses[row] = 0.0;
+    rows[row] = vec2<f32>();
+    return;
+  }
+  if (label < 0 || label >= ${classes} || !usable(all.sum)) {
+    losses[row] = nan();
+    rows[row] = vec2<f32>(nan());
+    return;
+  }
+  let column = u32(label);
+  losses[row] = log(all.sum) + ${f32(1 - labelSmoothing)} * (all.maximum - ${targetLogit})${labelSmoothing > 0 ? ` + ${f32(labelSmoothing)} * ((all.maximum - origin) - mean)` : ""};
+  rows[row] = vec2<f32>(all.maximum, 1.0 / all.sum);`;
+}
+
+/** Which of all classes the columns of some logits are. */
+export interface Classes {
+  readonly classes: number;
+  readonly firstClass: number;
+}
+
+/**
+ * WGSL that stores a row of `to`, the gradient of logits `from` (which may be the same binding) of some of the classes;
+ * called with `row`, `first` and `LANES` of the layout, and `ITEMS` and `element` of the packed row.
+ */
+export function storeGradient(from: string, to: string, columns: number, { ignoreIndex, labelSmoothing, classes, firstClass }: CrossEntropyAttrs & Classes): string {
+  const { packed, element } = packRow(columns);
+  const smooth = labelSmoothing > 0 ? ` - ${f32(labelSmoothing / classes)} * scale` : "";
+  return `let start = row * ITEMS;
+  let label = targets[row];
+  if (label == ${ignoreIndex}) {
+    for (var i = first; i < ITEMS; i += LANES) { ${to}[start + i] = ${element}(); }
+    return;
+  }
+  let scale = dy[0] * weight[0];
+  let maximum = rows[row].x;
+  let factor = rows[row].y * scale; // NaN where the label is no class
+  for (var i = first; i < ITEMS; i += LANES) {
+    ${to}[start + i] = exp(${from}[start + i] - maximum) * factor${smooth};
+  }
+  let column = u32(label${firstClass === 0 ? "" : ` - ${firstClass}`}); // a class before these becomes a great number
+  if (column < ${columns}u && column${packed ? " / 4u" : ""} % LANES == first) { // the thread that wrote this item
+    ${to}[start + column${packed ? " / 4u][column % 4u" : ""}] -= ${f32(1 - labelSmoothing)} * scale;
+  }`;
 }
 
 /**
@@ -53,23 +107,13 @@ ${smooth ? `  let origin = logits[start]${packed ? ".x" : ""};
   let all = mergeLanes(own, lane);
 ${smooth ? `  let mean = sumLanes(${sumComponents("deviations", packed)}, lane) / ${f32(v)};` : ""}
   if (first != 0u) { return; }
-  let label = targets[row];
-  if (label == ${ignoreIndex}) {
-    losses[row] = 0.0;
-    rows[row] = vec2<f32>();
-    return;
-  }
-  if (label < 0 || label >= ${v} || !usable(all.sum)) { // of no such class nothing may be read
-    losses[row] = nan();
-    rows[row] = vec2<f32>(nan());
-    return;
-  }
-  let column = u32(label);
-  losses[row] = log(all.sum) + ${f32(1 - labelSmoothing)} * (all.maximum - ${targetLogit})${smooth ? ` + ${f32(labelSmoothing)} * ((all.maximum - origin) - mean)` : ""};
-  rows[row] = vec2<f32>(all.maximum, 1.0 / all.sum);
+  ${storeLoss(v, { ignoreIndex, labelSmoothing }, targetLogit)}
 }`,
       grid: layout.grid,
     };
+  },
+  parts(inputs, attrs, limits) {
+    return cutFirstAxis([...inputs, ...crossEntropyRows.infer(inputs, attrs)], attrs, limits);
   },
 };
 
@@ -129,33 +173,20 @@ export const crossEntropyBackward: Kernel<CrossEntropyAttrs> = {
   cost(inputs) {
     return { flops: 4 * sizeOf(inputs[1].shape), bytes: bytesOf(...inputs, inputs[1]) };
   },
-  program([, { shape: [n, v] }], { ignoreIndex, labelSmoothing }, limits) {
-    const { packed, element, items } = packRow(v);
+  program([, { shape: [n, v] }], attrs, limits) {
+    const { element, items } = packRow(v);
     const layout = layRows(n, items, limits);
-    const smooth = labelSmoothing > 0 ? ` - ${f32(labelSmoothing / v)} * scale` : "";
     return {
       wgsl: `${bindings([["dy", "f32"], ["logits", element], ["targets", "i32"], ["rows", "vec2<f32>"], ["weight", "f32"]], [["dlogits", element]])}
 const ITEMS = ${items}u;
 
 ${rowEntry(layout)}
-  let start = row * ITEMS;
-  let label = targets[row];
-  if (label == ${ignoreIndex}) {
-    for (var i = first; i < ITEMS; i += LANES) { dlogits[start + i] = ${element}(); }
-    return;
-  }
-  let scale = dy[0] * weight[0];
-  let maximum = rows[row].x;
-  let factor = rows[row].y * scale;
-  for (var i = first; i < ITEMS; i += LANES) {
-    dlogits[start + i] = exp(logits[start + i] - maximum) * factor${smooth};
-  }
-  let column = u32(clamp(label, 0, ${v - 1})); // a label that is no class has NaN in its row already
-  if (column${packed ? " / 4u" : ""} % LANES == first) { // the thread that wrote this item
-    dlogits[start + column${packed ? " / 4u][column % 4u" : ""}] -= ${f32(1 - labelSmoothing)} * scale;
-  }
+  ${storeGradient("logits", "dlogits", v, { ...attrs, classes: v, firstClass: 0 })}
 }`,
       grid: layout.grid,
     };
+  },
+  parts(inputs, attrs, limits) {
+    return cutFirstAxis([...inputs, ...crossEntropyBackward.infer(inputs, attrs)], attrs, limits);
   },
 };

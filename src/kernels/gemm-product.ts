@@ -59,6 +59,8 @@ export interface Product {
   readonly b: Operand;
   /** Names of the input bindings in order: the operands', then `bias` where there is one. */
   readonly inputs: readonly string[];
+  /** WGSL element types of the bindings that do not hold f32. */
+  readonly elements?: Readonly<Record<string, string>>;
   /** Declares where a column of the output lies, in names that end in `s`. */
   locateOutput(column: string, s: string): string;
   /** Index into `out` of a row and a located column. */
@@ -68,6 +70,8 @@ export interface Product {
   /** The value of binding `bias` that is added, for a row and a column. */
   readonly bias?: { readonly along: "row" | "column"; load(index: string): string };
   readonly activation: Activation;
+  /** Adds to what `out` holds. */
+  readonly accumulate?: boolean;
 }
 
 /** A cut of a product into tiles without workgroup memory. */
@@ -142,8 +146,10 @@ export function storeColumn(product: Product, tile: { tileRows: number; tileColu
   ];
   const checkRows = product.rows % tile.tileRows !== 0;
   const lines = rows.map((row, i) => {
-    const added = bias === undefined ? value(i) : `${value(i)} + ${bias.along === "row" ? bias.load(row) : `bias${s}`}`;
-    const line = `out[${product.output(row, s)}] = ${product.activation === "none" ? added : `activate(${added})`};`;
+    const place = `out[${product.output(row, s)}]`;
+    const sum = product.accumulate === true ? `${place} + ${value(i)}` : value(i);
+    const added = bias === undefined ? sum : `${sum} + ${bias.along === "row" ? bias.load(row) : `bias${s}`}`;
+    const line = `${place} = ${product.activation === "none" ? added : `activate(${added})`};`;
     return checkRows ? `if (${row} < ${product.rows}u) { ${line} }` : line;
   });
   const columnBias = bias?.along === "column" ? `let bias${s} = ${bias.load(column)};\n` : "";

@@ -118,7 +118,7 @@ export function gemmSplits(size: ProductSize, limits: KernelLimits): number {
 }
 
 /** WGSL of `activate(x)`. gelu's erf is Abramowitz and Stegun 7.1.26, within 1.5e-7; tanh is kept from overflowing. */
-const ACTIVATIONS: Readonly<Record<Activation, string>> = {
+export const ACTIVATIONS: Readonly<Record<Activation, string>> = {
   none: "",
   relu: "fn activate(x: f32) -> f32 { return max(x, 0.0); }",
   gelu: `fn activate(x: f32) -> f32 {
@@ -140,7 +140,7 @@ export function gemmProgram(product: Product, limits: KernelLimits, variant: Var
   const tiles = rowTiles * columnTiles * product.batch;
   const shared = variant.family === "shared";
   const packed = shared ? [product.a, product.b].filter(({ load4 }) => load4 !== undefined).map(({ binding }) => binding) : [];
-  const element = (name: string): string => (packed.includes(name) ? "vec4<f32>" : "f32");
+  const element = (name: string): string => product.elements?.[name] ?? (packed.includes(name) ? "vec4<f32>" : "f32");
   const quad = variant.family === "register" && variant.quad;
   const threads = shared ? variant.groupRows * variant.groupColumns : QUAD;
   const { declarations, body } = shared ? sharedBody(product, variant) : { declarations: "", body: registerBody(product, variant) };

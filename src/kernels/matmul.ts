@@ -5,7 +5,9 @@ import { broadcastIndex } from "./elementwise.ts";
 import { gemmProgram, gemmSplits } from "./gemm.ts";
 import type { Activation, Operand, Product, ProductSize, Variant } from "./gemm-product.ts";
 import type { Kernel, KernelLimits, TensorSpec } from "./kernel.ts";
+import { batchParts, matrixParts, type Block } from "./matmul-parts.ts";
 import { bindings, bytesOf, commonFloat, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
+import { asMatrix, isBindable } from "./windows.ts";
 
 export interface MatmulAttrs {
   /** The last two axes of a are [K, M] instead of [M, K]. */
@@ -19,6 +21,10 @@ export interface MatmulAttrs {
   readonly splits?: number;
   /** Leaves the output in f32 although both inputs are f16: for gradients of weights. */
   readonly wide?: boolean;
+  /** Adds to what the output holds, which must be given. */
+  readonly accumulate?: boolean;
+  /** What this dispatch computes of a product whose tensors are too large for one. */
+  readonly block?: Block;
   /** Instead of the best guess. */
   readonly variant?: Variant;
 }
@@ -49,17 +55,31 @@ export const matmul: Kernel<MatmulAttrs> = {
     return [splits > 1 ? spec([splits, ...out]) : spec(out, attrs.wide === true ? "f32" : commonFloat(inputs[0], inputs[1]))];
   },
   cost(inputs, attrs) {
+    if (attrs.block !== undefined) {
+      const { rows, columns, depth } = attrs.block;
+      return { flops: 2 * rows * columns * depth, bytes: bytesOf(spec([rows, depth], inputs[0].dtype), spec([depth, columns], inputs[1].dtype), spec([rows, columns])) };
+    }
     const { rows, columns, depth, batch, splits } = matmulShape(inputs, attrs);
     return { flops: 2 * rows * columns * depth * (batch / splits), bytes: bytesOf(...inputs, ...matmul.infer(inputs, attrs)) };
   },
   program(inputs, attrs, limits) {
-    return gemmProgram(matmulProduct(inputs, attrs), limits, attrs.variant);
+    const product = attrs.block === undefined ? matmulProduct(inputs, attrs) : blockProduct(inputs, attrs, attrs.block);
+    return gemmProgram({ ...product, accumulate: attrs.accumulate }, limits, attrs.variant);
+  },
+  parts(inputs, attrs, limits) {
+    const { rows, columns, batch, splits } = matmulShape(inputs, attrs);
+    const [out] = matmul.infer(inputs, attrs);
+    if (splits > 1) return null;
+    if (batch > 1) return batchParts(inputs, out, attrs, limits);
+    const [a, b, ...bias] = inputs;
+    return matrixParts([asMatrix(a), asMatrix(b), ...bias], { ...out, shape: [rows, columns] }, attrs, limits);
   },
 };
 
-/** Into how many parts {@link matmul} should cut its sum on this adapter. */
+/** Into how many parts {@link matmul} should cut its sum on this adapter; one where tensors are so large that it is cut anyway. */
 export function matmulSplits(inputs: readonly TensorSpec[], attrs: MatmulAttrs, limits: KernelLimits): number {
-  return gemmSplits(matmulShape(inputs, attrs), limits);
+  const bindable = [...inputs, ...matmul.infer(inputs, attrs)].every((tensor) => isBindable(tensor, limits));
+  return bindable ? gemmSplits(matmulShape(inputs, attrs), limits) : 1;
 }
 
 function matmulShape([a, b]: readonly TensorSpec[], { transposeA = false, transposeB = false, splits = 1 }: MatmulAttrs): MatmulShape {
@@ -98,8 +118,8 @@ function matmulProduct(inputs: readonly TensorSpec[], attrs: MatmulAttrs): Produ
     prelude: `let firstA = ${matrices === 1 ? "0u" : `(${broadcastIndex(matrix, batchOut, batchA)}) * ${rows * k}u`};
 let firstB = ${matrices === 1 ? "0u" : `(${broadcastIndex(matrix, batchOut, batchB)}) * ${columns * k}u`};
 ${splits === 1 ? "let skip = 0u;" : `let skip = batch / ${matrices}u * ${depth}u;\nlet count = min(${depth}u, max(skip, ${k}u) - skip);`}`,
-    a: matrixOperand("a", "firstA", rows, k, !transposeA),
-    b: matrixOperand("b", "firstB", columns, k, transposeB),
+    a: matrixOperand("a", "firstA", transposeA ? rows : k, !transposeA, rows % 4 === 0),
+    b: matrixOperand("b", "firstB", transposeB ? k : columns, transposeB, columns % 4 === 0),
     inputs: ["a", "b", ...(inputs.length > 2 ? ["bias"] : [])],
     locateOutput: (column, s) => `let at${s} = batch * ${rows * columns}u + ${column};`,
     output: (row, s) => `at${s} + ${row} * ${columns}u`,
@@ -108,12 +128,39 @@ ${splits === 1 ? "let skip = 0u;" : `let skip = batch / ${matrices}u * ${depth}u
   };
 }
 
-/** An operand stored as [lines, k] or [k, lines], where a line is a row of A or a column of B. */
-function matrixOperand(binding: string, first: string, lines: number, k: number, alongSum: boolean): Operand {
+/** A block of a larger product: rows and columns lie as far apart as in the whole. */
+function blockProduct(inputs: readonly TensorSpec[], { transposeA = false, transposeB = false, activation = "none" }: MatmulAttrs, block: Block): Product {
+  const { rows, columns, depth, partial } = block;
+  const hasBias = inputs.length > 2;
+  const operand = (binding: "a" | "b", { shape }: TensorSpec, lines: number, alongSum: boolean): Operand =>
+    matrixOperand(binding, `${block[binding]}u`, shape[1], alongSum, !alongSum && [lines, shape[1], block[binding]].every((n) => n % 4 === 0));
+  return {
+    rows,
+    columns,
+    batch: 1,
+    depth,
+    axes: [{ index: "k", extent: `${depth}u` }],
+    prelude: "let skip = 0u;",
+    a: operand("a", inputs[0], rows, !transposeA),
+    b: operand("b", inputs[1], columns, transposeB),
+    inputs: ["a", "b", ...(hasBias ? ["bias"] : [])],
+    locateOutput: (column, s) => `let at${s} = ${block.out}u + ${column};`,
+    output: (row, s) => `at${s} + ${row} * ${block.outStride}u`,
+    bias: hasBias && !partial ? { along: "column", load: (column) => `bias[${block.bias}u + ${column}]` } : undefined,
+    activation: partial ? "none" : activation,
+  };
+}
+
+/**
+ * An operand stored as [lines, k] or [k, lines], where a line is a row of A or a column of B.
+ * @param width Size of the last of those two axes.
+ * @param aligned Whether four neighbouring lines can be loaded as a vector.
+ */
+function matrixOperand(binding: string, first: string, width: number, alongSum: boolean, aligned: boolean): Operand {
   if (alongSum) {
     return {
       binding,
-      locate: (index, s) => `let at${s} = ${first} + (${index}) * ${k}u + skip;`,
+      locate: (index, s) => `let at${s} = ${first} + (${index}) * ${width}u + skip;`,
       advance: () => "",
       stride: 1,
       load: (s, offset) => `${binding}[at${s} + ${offset}]`,
@@ -121,22 +168,24 @@ function matrixOperand(binding: string, first: string, lines: number, k: number,
   }
   return {
     binding,
-    locate: (index, s) => `let at${s} = ${first} + skip * ${lines}u + ${index};`,
+    locate: (index, s) => `let at${s} = ${first} + skip * ${width}u + ${index};`,
     advance: () => "",
-    stride: lines,
+    stride: width,
     load: (s, offset) => `${binding}[at${s} + ${offset}]`,
-    load4: lines % 4 === 0 ? (s, offset) => `${binding}[(at${s} + ${offset}) / 4u]` : undefined,
+    load4: aligned ? (s, offset) => `${binding}[(at${s} + ${offset}) / 4u]` : undefined,
   };
 }
 
 const LANES = 64; // one wavefront on AMD, two warps on NVIDIA
 
 /**
- * The sum over the first axis: out = Σ parts[s]. The second half of a product whose sum was cut.
+ * The sum over the first axis: out = Σ parts[s], or added to what the output holds. The second half of a product whose
+ * sum was cut.
  *
- * parts [S, ...] f32 → out [...], of the dtype that the whole product would have. One thread per element; always in the same order, so always the same bits.
+ * parts [S, ...] f32 → out [...], of the dtype that the whole product would have. One thread per element; always in the
+ * same order, so always the same bits.
  */
-export const sumParts: Kernel<{ dtype: DType }> = {
+export const sumParts: Kernel<{ dtype: DType; accumulate?: boolean }> = {
   name: "sumParts",
   infer([parts], { dtype }) {
     if (parts.shape.length === 0) throw new ShapeError("sumParts: the input must have an axis to sum over; got []");
@@ -145,7 +194,7 @@ export const sumParts: Kernel<{ dtype: DType }> = {
   cost([parts]) {
     return { flops: sizeOf(parts.shape), bytes: bytesOf(parts, spec(parts.shape.slice(1))) };
   },
-  program([parts], _, limits) {
+  program([parts], { accumulate = false }, limits) {
     const size = sizeOf(parts.shape.slice(1));
     return {
       wgsl: `${bindings([["parts", "f32"]], [["out", "f32"]])}
@@ -154,7 +203,7 @@ export const sumParts: Kernel<{ dtype: DType }> = {
 fn main(${ENTRY_PARAMETERS}) {
   let i = ${workgroupNumber()} * ${LANES}u + lane;
   if (i >= ${size}u) { return; }
-  var sum = 0.0;
+  var sum = ${accumulate ? "out[i]" : "0.0"};
   for (var part = 0u; part < ${parts.shape[0]}u; part++) { sum += parts[part * ${size}u + i]; }
   out[i] = sum;
 }`,

@@ -1,6 +1,7 @@
-import { embedding as embeddingKernel, findStarts, isOneBlock, mergeBlocks, sortBlocks, sumPlaces } from "../../kernels/embedding.ts";
+import { embedding as embeddingKernel, sumPlaces } from "../../kernels/embedding.ts";
 import { defineOp } from "../op.ts";
 import { run } from "../run.ts";
+import { placesOf } from "../sorting.ts";
 import type { Tensor } from "../tensor.ts";
 
 const apply = defineOp<Record<never, never>>({
@@ -9,9 +10,7 @@ const apply = defineOp<Record<never, never>>({
     return { outputs: run(embeddingKernel, inputs, {}) };
   },
   backward([dy], { inputs: [weight, ids] }) {
-    const blocks = run(sortBlocks, [ids], {});
-    const [order, sorted] = isOneBlock(ids.size) ? blocks : run(mergeBlocks, blocks, {});
-    const [starts] = run(findStarts, [sorted], { words: weight.shape[0] });
+    const { order, starts } = placesOf(ids, weight.shape[0]);
     return [run(sumPlaces, [dy!, order, starts], {})[0], null];
   },
 });

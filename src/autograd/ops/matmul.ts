@@ -54,8 +54,17 @@ function rowsOf(x: Tensor): Tensor {
  * @param wide Gives f32 although both are f16: for gradients of weights, which an optimiser takes.
  */
 export function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean, wide = false): Tensor {
-  const attrs = { transposeA, transposeB, wide };
+  return multiply(a, b, { transposeA, transposeB, wide, accumulate: false });
+}
+
+/** The same written to a tensor, or added to what it holds. */
+export function productInto(out: Tensor, a: Tensor, b: Tensor, attrs: Required<MatmulOptions> & { readonly accumulate: boolean }): void {
+  multiply(a, b, { ...attrs, wide: out.dtype === "f32" }, [out]);
+}
+
+function multiply(a: Tensor, b: Tensor, attrs: Required<MatmulOptions> & { readonly accumulate: boolean; readonly wide: boolean }, into?: readonly Tensor[]): Tensor {
   const splits = kernel.matmulSplits([a, b], attrs, a.device.limits);
-  const [out] = run(kernel.matmul, [a, b], { ...attrs, splits });
-  return splits === 1 ? out : run(kernel.sumParts, [out], { dtype: wide ? "f32" : commonFloat(a, b) })[0];
+  if (splits === 1) return run(kernel.matmul, [a, b], attrs, into)[0];
+  const [parts] = run(kernel.matmul, [a, b], { ...attrs, accumulate: false, splits });
+  return run(kernel.sumParts, [parts], { dtype: attrs.wide ? "f32" : commonFloat(a, b), accumulate: attrs.accumulate }, into)[0];
 }
