@@ -57,12 +57,12 @@ export function storeGradient(from: string, to: string, columns: number, { ignor
   let scale = dy[0] * weight[0];
   let maximum = rows[row].x;
   let factor = rows[row].y * scale; // NaN where the label is no class
-  for (var i = first; i < ITEMS; i += LANES) {
-    ${to}[start + i] = exp(${from}[start + i] - maximum) * factor${smooth};
-  }
   let column = u32(label${firstClass === 0 ? "" : ` - ${firstClass}`}); // a class before these becomes a great number
-  if (column < ${columns}u && column${packed ? " / 4u" : ""} % LANES == first) { // the thread that wrote this item
-    ${to}[start + column${packed ? " / 4u][column % 4u" : ""}] -= ${f32(1 - labelSmoothing)} * scale;
+  let item = column${packed ? " / 4u" : ""};
+  let peak = ${f32(1 - labelSmoothing)} * scale;
+  let own = ${packed ? "select(vec4<f32>(), vec4<f32>(peak), vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(column % 4u))" : "peak"};
+  for (var i = first; i < ITEMS; i += LANES) { // each stored once: in f16 a probability near 1 would lose what is left of it
+    ${to}[start + i] = exp(${from}[start + i] - maximum) * factor${smooth} - select(${element}(), own, i == item);
   }`;
 }
 
