@@ -20,6 +20,8 @@ export * from "./nn/init.ts";
 export * from "./nn/layers.ts";
 export * from "./nn/module.ts";
 export * from "./nn/norm.ts";
+export * from "./nn/quantized.ts";
+export * from "./nn/recurrent.ts";
 export { AdamW } from "./train/adamw.ts";
 export { LossScaler, type LossScalerOptions } from "./train/loss-scaler.ts";
 export { SGD } from "./train/sgd.ts";

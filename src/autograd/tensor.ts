@@ -30,7 +30,9 @@ export class Tensor implements TensorSpec {
   /** The op that made this tensor, where a gradient flows through it. */
   node: TapeNode | null = null;
 
+  /** @throws ShapeError unless every size is a whole number of at least 1: no tensor is empty. */
   constructor(device: Device, shape: Shape, dtype: DType, storage: Storage, requiresGrad = false, byteOffset = 0) {
+    checkShape(shape, "Tensor");
     this.device = device;
     this.shape = shape;
     this.dtype = dtype;
@@ -141,8 +143,9 @@ export function tensor(device: Device, data: TypedArray, shape: Shape, dtype: DT
   return new Tensor(device, shape, dtype, device.sink.allocateConstant(encode(data, dtype, device.limits.emulateF16), "constant"));
 }
 
-/** A tensor of one repeated value. */
+/** A tensor of one repeated value. @throws ShapeError unless every size is a whole number of at least 1. */
 export function full<D extends DType = "f32">(device: Device, shape: Shape, value: number, dtype: D = "f32" as D): Tensor {
+  checkShape(shape, "full");
   const data: TypedArrayOf<D> = typedArray(dtype, sizeOf(shape));
   return tensor(device, data.fill(value), shape, dtype);
 }
@@ -151,8 +154,9 @@ export function zeros(device: Device, shape: Shape, dtype: DType = "f32"): Tenso
   return full(device, shape, 0, dtype);
 }
 
-/** A result of an op: memory from the recording or scope that is open, undefined contents. */
+/** A result of an op: memory from the recording or scope that is open, undefined contents. @throws ShapeError if it would be empty. */
 export function allocateTensor(device: Device, { shape, dtype }: TensorSpec, label: string): Tensor {
+  checkShape(shape, label);
   return new Tensor(device, shape, dtype, device.sink.allocate(storageBytes(sizeOf(shape), dtype, device.limits.emulateF16), label));
 }
 

@@ -33,9 +33,9 @@ function sizesOf([queries, keys]: readonly TensorSpec[]): Sizes {
 
 function checkSizes([queries, keys, v]: readonly TensorSpec[]): void {
   requireFloat("additiveScores", queries, keys, v);
-  if (queries.shape.length !== 3 || queries.shape.includes(0)) throw new ShapeError(`additiveScores: queries must be [B, Q, A] and not empty; got ${showShape(queries.shape)}`);
+  if (queries.shape.length !== 3) throw new ShapeError(`additiveScores: queries must be [B, Q, A]; got ${showShape(queries.shape)}`);
   const [batch, , features] = queries.shape;
-  if (keys.shape.length !== 3 || keys.shape.includes(0) || keys.shape[0] !== batch || keys.shape[2] !== features) {
+  if (keys.shape.length !== 3 || keys.shape[0] !== batch || keys.shape[2] !== features) {
     throw new ShapeError(`additiveScores: keys must be [${batch},K,${features}] for queries ${showShape(queries.shape)}; got ${showShape(keys.shape)}`);
   }
   if (!sameShape(v.shape, [features])) throw new ShapeError(`additiveScores: v must be [${features}] for queries ${showShape(queries.shape)}; got ${showShape(v.shape)}`);
@@ -73,7 +73,7 @@ function addShares({ threads, shares }: Deal, type: string, sums: number, stride
  * queries [B,Q,A], keys [B,K,A], v [A] → scores [B,Q,K], f32 always: a softmax makes of what is lost of them a share of the weights.
  *
  * A thread takes one key and up to four queries; where threads cooperate, 16 of them share the sum over A.
- * @throws ShapeError if the sizes don't fit, or one is 0.
+ * @throws ShapeError if the sizes don't fit.
  */
 export const additiveScores: Kernel = {
   name: "additiveScores",

@@ -13,7 +13,7 @@ import { attentionFlops, keepKey, keyMaskBinding, makeTiles, maskScores, seeKeys
 import { attentionSize, bindingsOf, headElement, headInputs, headsOf, inputHeads, loadFunctions, loadQuad, locateHeads, quadsOf, rowStart, type AttentionAttrs, type AttentionSize, type HeadLayout } from "./attention-layout.ts";
 import { declareSums, eachRow, storeSums, upTo } from "./attention-tiles.ts";
 import type { Kernel, TensorSpec } from "./kernel.ts";
-import { layThreads, rowEntry } from "./row-reduce.ts";
+import { EXPONENTIALS, layThreads, rowEntry } from "./row-reduce.ts";
 import { bindings, bytesOf, f32, spec, type Binding } from "./wgsl.ts";
 
 /** What the gradients need of a query beside its rows of q and dy. */
@@ -154,6 +154,7 @@ export const attentionBackwardKeys: Kernel<AttentionAttrs> = {
 ${bindings(readBindings(inputs, attrs, bindingsOf(q, k, v), element), bindingsOf(dk, dv).map((name) => [name, element]))}
 ${tiles.declarations}
 ${loadFunctions(q, k, v, dy)}
+${EXPONENTIALS}
 
 ${tiles.entry}
 ${[q, k, v, dy, dk, dv].map(locateHeads).join("\n")}
@@ -167,8 +168,9 @@ ${tiles.product("dp", v, dy)}
 ${upTo(4).map((n) => `let query${n} = queries[matrix * ${queries}u + min(columns[${n}], ${queries - 1}u)];`).join("\n")}
 let logSums = ${column("logSum")};
 let dots = ${column("dot")};
+let ones = select(vec4<f32>(nan()), vec4<f32>(1.0), logSums < vec4<f32>(3.0e38)); // some adapters have 2^NaN = Inf
 ${eachRow(tiles, (i) => `let score${i} = ${maskScores(`product${i} * ${toExponent(scale)}`, visible(i))};
-let p${i} = exp2(score${i} - logSums);
+let p${i} = exp2(score${i} - logSums) * ones;
 let ds${i} = p${i} * (dp${i} - dots);`)}
 ${tiles.accumulate("sumV", "p", dy)}
 ${tiles.accumulate("sumK", "ds", q)}`)}

@@ -10,7 +10,7 @@
 import { ShapeError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
 import { finishRow, keepKey, keyMaskBinding, MASKED, START, toExponent } from "./attention.ts";
-import { bindingsOf, headElement, headShape, headsOf, inputHeads, loadFunctions, loadQuad, locateHeads, outputShape, quadsOf, requireKeyMask, rowStart, storeQuad, type AttentionSize, type HeadLayout, type Heads } from "./attention-layout.ts";
+import { bindingsOf, headElement, headShape, headsOf, inputHeads, loadFunctions, loadQuad, locateHeads, outputShape, quadsOf, requireHeadSize, requireKeyMask, rowStart, storeQuad, type AttentionSize, type HeadLayout, type Heads } from "./attention-layout.ts";
 import { upTo } from "./attention-tiles.ts";
 import { requireFloat } from "./elementwise.ts";
 import type { Kernel, KernelLimits, Program, TensorSpec } from "./kernel.ts";
@@ -32,6 +32,7 @@ export interface CachedAttentionAttrs {
 function cacheSize(what: string, x: TensorSpec, cache: Shape, layout: HeadLayout): AttentionSize {
   if (cache.length !== 4) throw new ShapeError(`${what}: the cache must be [B,H,Tmax,D]; got ${showShape(cache)}`);
   const [batch, heads, keys, headSize] = cache;
+  requireHeadSize(what, headSize);
   const width = heads * headSize * (layout === "packed" ? 3 : 1);
   const size = { batch, heads, keys, headSize, queries: sizeOf(x.shape) / (batch * width) };
   const fits = layout === "packed" ? x.shape.length >= 3 && sizeOf(x.shape.slice(2)) === width && x.shape[0] === batch : sameShape(x.shape, headShape(layout, size, size.queries));
@@ -167,6 +168,7 @@ export const cachedAttentionParts: Kernel<CachedAttentionAttrs> = {
     if (parts === 1) return [spec(outputShape(size, attrs.layout), commonFloat(...inputs.slice(0, 3)))];
     return [spec([rows, parts, 4 * quadsOf(size.headSize)]), spec([rows, parts, PEAK.size])];
   },
+  /** As if the cache were full: nobody knows the position here. */
   cost(inputs, attrs) {
     const { size, rows } = cachedProblem(inputs, attrs);
     return { flops: 4 * rows * size.keys * size.headSize, bytes: bytesOf(...inputs, ...cachedAttentionParts.infer(inputs, attrs)) };

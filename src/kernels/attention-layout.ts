@@ -66,9 +66,14 @@ export function headInputs(inputs: readonly TensorSpec[], { layout }: Pick<Atten
 export function attentionSize(what: string, inputs: readonly TensorSpec[], attrs: AttentionAttrs): AttentionSize {
   requireFloat(what, ...headInputs(inputs, attrs));
   const size = attrs.layout === "packed" ? packedSize(what, inputs[0].shape, attrs.heads!) : separateSize(what, inputs, attrs.layout);
-  if (size.headSize > MAX_HEAD_SIZE) throw new ShapeError(`${what}: a head must have at most ${MAX_HEAD_SIZE} elements; got ${size.headSize}`);
+  requireHeadSize(what, size.headSize);
   if (attrs.masked) requireKeyMask(what, inputs.at(-1)!, [size.batch, size.keys]);
   return size;
+}
+
+/** @throws ShapeError if heads are larger than the kernels can hold. */
+export function requireHeadSize(what: string, headSize: number): void {
+  if (headSize > MAX_HEAD_SIZE) throw new ShapeError(`${what}: a head must have at most ${MAX_HEAD_SIZE} elements; got ${headSize}`);
 }
 
 /** @throws ShapeError if a mask has not the shape [B,Tk]. */

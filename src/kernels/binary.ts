@@ -1,14 +1,53 @@
 import { ShapeError } from "../core/errors.ts";
 import { broadcastShapes, sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
 import { elementwise, requireFloat } from "./elementwise.ts";
+import { elementaryFunctions } from "./elementary.ts";
 import type { Kernel } from "./kernel.ts";
 import { bytesOf, commonFloat, f32, spec } from "./wgsl.ts";
 import { cutElementwise, elementwiseWindows } from "./windows.ts";
 
-/** The functions of two numbers, as WGSL expressions of `x` and `y`. */
-const EXPRESSIONS = { add: "x + y", sub: "x - y", mul: "x * y", div: "x / y" } as const;
+interface Binary {
+  /** WGSL of the result, of `a` and `b`. */
+  readonly value: string;
+  /** WGSL of the gradients by a and by b, of `dy`, `a` and `b`; none for functions that only backward rules use. */
+  readonly da?: string;
+  readonly db?: string;
+}
 
-export type BinaryFunction = keyof typeof EXPRESSIONS;
+/** Equal numbers share the gradient of a maximum or minimum, and a NaN wins it, as in PyTorch. */
+const BINARY = {
+  add: { value: "a + b", da: "dy", db: "dy" },
+  sub: { value: "a - b", da: "dy", db: "-dy" },
+  mul: { value: "a * b", da: "dy * b", db: "dy * a" },
+  div: { value: "a / b", da: "dy / b", db: "-dy * (a / b) / b" },
+  pow: {
+    value: "power(a, b)",
+    da: "select(dy * b * power(a, b - 1.0), T(), b == T())",
+    db: "select(dy * power(a, b) * logarithm(a), T(), (a == T()) & (b >= T()))",
+  },
+  maximum: { value: "carryNan(b, carryNan(a, select(b, a, a > b)))", da: "select(select(dy, 0.5 * dy, a == b), T(), a < b)", db: "select(select(dy, 0.5 * dy, a == b), T(), b < a)" },
+  minimum: { value: "carryNan(b, carryNan(a, select(b, a, a < b)))", da: "select(select(dy, 0.5 * dy, a == b), T(), a > b)", db: "select(select(dy, 0.5 * dy, a == b), T(), b > a)" },
+  /** −b log σ(a) − (1 − b) log(1 − σ(a)). */
+  bceWithLogits: { value: "carryNan(a, max(a, T()) - a * b + logNearOne(exp(-abs(a))))", da: "dy * (sigmoid(a) - b)", db: "-dy * a" },
+  /** b (log b − a), and 0 where b is. */
+  klDiv: { value: "select(b * (logarithm(b) - a), T(), b <= T())", da: "-dy * b", db: "select(dy * (logarithm(b) + 1.0 - a), T(), b <= T())" },
+  /** 1 where both are equal. */
+  same: { value: "select(T(), T(1.0), a == b)" },
+  /** a / b, and 0 where b is. */
+  ratio: { value: "select(a / b, T(), b == T())" },
+} as const satisfies Record<string, Binary>;
+
+export type BinaryFunction = keyof typeof BINARY;
+
+/** Which of the two inputs a gradient is computed from, beside dy. */
+export function gradientInputs(fn: BinaryFunction, of: "a" | "b"): ("a" | "b")[] {
+  return (["a", "b"] as const).filter((name) => new RegExp(`\\b${name}\\b`).test(gradientOf(fn, of)));
+}
+
+function gradientOf(fn: BinaryFunction, of: "a" | "b"): string {
+  const { da = "", db = "" }: Binary = BINARY[fn];
+  return of === "a" ? da : db;
+}
 
 /**
  * Elementwise function of two tensors with NumPy's broadcasting: out = a ∘ b.
@@ -28,26 +67,48 @@ export const binary: Kernel<{ fn: BinaryFunction }> = {
     return { flops: sizeOf(out.shape), bytes: bytesOf(a, b, out) };
   },
   program([a, b], { fn }, limits) {
-    return elementwise({ shape: broadcastShapes(a.shape, b.shape, fn), inputs: [["x", a], ["y", b]], expression: EXPRESSIONS[fn] }, limits);
+    return elementwise({ shape: broadcastShapes(a.shape, b.shape, fn), inputs: [["a", a], ["b", b]], functions: elementaryFunctions(BINARY[fn].value), expression: BINARY[fn].value }, limits);
   },
 };
 
 /**
- * Gradient of a quotient by its divisor, before it is summed to the divisor's shape: −dy · y / b with y = a / b.
+ * Gradient of {@link binary} by one input, before it is summed to that input's shape.
  *
- * dy [...], y [...], b (broadcasts to dy) f32 → [...].
+ * dy [...], and those of a, b (broadcast to dy) that {@link gradientInputs} names → [...].
  */
-export const divideBackward: Kernel = {
-  name: "divideBackward",
+export const binaryBackward: Kernel<{ fn: BinaryFunction; of: "a" | "b" }> = {
+  name: "binaryBackward",
   parts: cutElementwise,
   infer([dy]) {
     return [spec(dy.shape, dy.dtype)];
   },
-  cost([dy, y, b]) {
-    return { flops: 3 * sizeOf(dy.shape), bytes: bytesOf(dy, y, b, dy) };
+  cost([dy, ...kept]) {
+    return { flops: 3 * sizeOf(dy.shape), bytes: bytesOf(dy, ...kept, dy) };
   },
-  program([dy, y, b], _attrs, limits) {
-    return elementwise({ shape: dy.shape, inputs: [["dy", dy], ["y", y], ["b", b]], expression: "-dy * y / b" }, limits);
+  program([dy, ...kept], { fn, of }, limits) {
+    const expression = gradientOf(fn, of);
+    const names = gradientInputs(fn, of);
+    return elementwise({ shape: dy.shape, inputs: [["dy", dy], ...kept.map((input, i) => [names[i], input] as const)], functions: elementaryFunctions(expression), expression }, limits);
+  },
+};
+
+/**
+ * Gradient of a product of many: dx = dy · (product of the others), which a zero among them makes 0.
+ *
+ * dy (broadcasts to x), x [...], others (the product of all that is not 0), zeros (how many are; both as dy) → dx [...].
+ */
+export const productBackward: Kernel = {
+  name: "productBackward",
+  parts: cutElementwise,
+  infer([, x]) {
+    return [spec(x.shape, x.dtype)];
+  },
+  cost([dy, x, others, zeros]) {
+    return { flops: 3 * sizeOf(x.shape), bytes: bytesOf(dy, x, others, zeros, x) };
+  },
+  program([dy, x, others, zeros], _attrs, limits) {
+    const expression = "select(select(T(), dy * others, (zeros == T(1.0)) & (x == T())), dy * others / x, zeros == T())";
+    return elementwise({ shape: x.shape, inputs: [["dy", dy], ["x", x], ["others", others], ["zeros", zeros]], expression }, limits);
   },
 };
 

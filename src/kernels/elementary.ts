@@ -66,7 +66,7 @@ const FUNCTIONS = {
   logarithm: `fn logarithm(x: T) -> T {
   let y = select(log(x), logNearOne(x - 1.0), abs(x - 1.25) <= T(0.75));
   let limit = select(select(y, special(0xff800000u), x == T()), x, x > T(3.4028234663852886e38f));
-  return select(limit, special(0x7fc00000u), x < T());
+  return carryNan(x, select(limit, special(0x7fc00000u), x < T()));
 }`,
   logOnePlus: `fn logOnePlus(x: T) -> T { return select(logarithm(x + 1.0), logNearOne(x), abs(x - 0.25) <= T(0.75)); }`,
   // Taylor's series near 0, where exp(x) − 1 cancels.
@@ -103,7 +103,18 @@ const FUNCTIONS = {
 }`,
 } as const;
 
+const known = new Map<string, string>(); // by text: ops that run one by one ask again and again
+
 /** The WGSL of all functions that a text calls. */
 export function elementaryFunctions(text: string): string {
+  let functions = known.get(text);
+  if (functions === undefined) {
+    functions = calledBy(text);
+    known.set(text, functions);
+  }
+  return functions;
+}
+
+function calledBy(text: string): string {
   return Object.entries(FUNCTIONS).reduceRight((all, [name, wgsl]) => (new RegExp(`\\b${name}\\(`).test(all + text) ? `${wgsl}\n${all}` : all), "");
 }

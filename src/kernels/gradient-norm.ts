@@ -1,6 +1,7 @@
 import { sizeOf } from "../core/shape.ts";
 import type { Kernel, KernelLimits } from "./kernel.ts";
-import { bindings, bytesOf, ENTRY_PARAMETERS, workgroupNumber } from "./wgsl.ts";
+import { bindings, bytesOf, ENTRY_PARAMETERS, spec, workgroupNumber } from "./wgsl.ts";
+import { cutRows, rowWindow, type Range } from "./windows.ts";
 
 const LANES = 64; // sums come in multiples of it: 256 bytes, so that those of several ranges lie side by side
 const VECTORS = 16; // that a thread should have to add at least
@@ -10,7 +11,8 @@ const FINAL_LANES = 256;
 /** How many sums {@link squareSums} makes of a range of that many values. */
 export function squareSumCount(size: number, limits: KernelLimits): number {
   const most = limits.cooperativeWorkgroups ? MAX_GROUPS.cooperative : MAX_GROUPS.alone;
-  return LANES * Math.min(most, Math.ceil(size / (4 * VECTORS * LANES)));
+  const count = ({ begin, end }: Range): number => LANES * Math.min(most, Math.ceil((end - begin) / (4 * VECTORS * LANES)));
+  return (cutRows([spec([size])], limits) ?? [{ begin: 0, end: size }]).reduce((sum, range) => sum + count(range), 0);
 }
 
 /**
@@ -38,6 +40,15 @@ fn main(${ENTRY_PARAMETERS}) {
 }`,
     grid: [sizeOf(sums.shape) / LANES, 1, 1],
   }),
+  parts([sums, values], attrs, limits) {
+    let begin = 0;
+    return cutRows([values], limits)?.map((range) => {
+      const count = squareSumCount(range.end - range.begin, limits);
+      const window = { ...sums, shape: [count], begin };
+      begin += count;
+      return { windows: [window, rowWindow(values, range)], attrs };
+    }) ?? null;
+  },
 };
 
 /**

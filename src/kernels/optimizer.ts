@@ -8,6 +8,7 @@
 import { sizeOf } from "../core/shape.ts";
 import type { Kernel, KernelLimits, Program } from "./kernel.ts";
 import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, workgroupNumber, type Binding } from "./wgsl.ts";
+import { cutElementwise } from "./windows.ts";
 
 const LANES = 64; // as for elementwise functions
 
@@ -97,6 +98,7 @@ export function updateKernel(rule: UpdateRule): Kernel<{ clipped: boolean }> {
   const state = ["parameter", ...rule.moments];
   return {
     name: rule.name,
+    parts: cutElementwise,
     updates: state.map((_, i) => i),
     infer: () => [],
     cost: (inputs) => ({ flops: rule.flops * sizeOf(inputs[0].shape), bytes: bytesOf(...inputs, ...inputs.slice(0, state.length)) }),
@@ -116,6 +118,7 @@ export function updateKernel(rule: UpdateRule): Kernel<{ clipped: boolean }> {
 /** sum += term, in place. sum [...], term [...] of the same size → no output. */
 export const accumulate: Kernel = {
   name: "accumulate",
+  parts: cutElementwise,
   updates: [0],
   infer: () => [],
   cost: ([sum]) => ({ flops: sizeOf(sum.shape), bytes: 3 * bytesOf(sum) }),
@@ -137,6 +140,7 @@ fn main(${ENTRY_PARAMETERS}) {
 /** Fills a flat tensor [N] with zeros, in place; N is a multiple of four. */
 export const clear: Kernel = {
   name: "clear",
+  parts: cutElementwise,
   updates: [0],
   infer: () => [],
   cost: ([values]) => ({ flops: 0, bytes: bytesOf(values) }),

@@ -3,6 +3,7 @@ import { showShape, sizeOf, type Shape } from "../core/shape.ts";
 import { requireFloat } from "./elementwise.ts";
 import type { Kernel, KernelLimits } from "./kernel.ts";
 import { bindings, bytesOf, ENTRY_PARAMETERS, f32, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
+import { asMatrix, cutFirstAxis, cutRows, isBindable, rowStep } from "./windows.ts";
 
 const LANES = 128; // threads of a workgroup; a power of two for the tree
 const FEW_LANES = 8; // where there is less work than threads on a CPU adapter: workgroups are what its cores share
@@ -11,16 +12,25 @@ const MIN_TERMS = 4; // a thread: sharing fewer costs more than it saves
 const MIN_PART = 1024; // terms: a shorter sum is not worth a second dispatch
 const BUSY_THREADS = { cooperative: 65_536, plain: 1_024 } as const; // that keep an adapter of each kind busy
 
-export type ReduceFunction = "sum" | "max";
+export type ReduceFunction = "sum" | "prod" | "max" | "min";
 
 /** What a test for NaN must be: x != x may be optimised away. */
 const IS_NAN = "fn isNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }";
 
+function extremum(operator: ">" | "<"): string {
+  return `${IS_NAN}
+fn combine(a: T, b: T) -> T { return select(a, b, (b ${operator} a || isNan(b)) && !isNan(a)); }`;
+}
+
 const COMBINE: Record<ReduceFunction, string> = {
   sum: "fn combine(a: T, b: T) -> T { return a + b; }",
-  max: `${IS_NAN}
-fn combine(a: T, b: T) -> T { return select(a, b, (b > a || isNan(b)) && !isNan(a)); }`,
+  prod: "fn combine(a: T, b: T) -> T { return a * b; }",
+  max: extremum(">"),
+  min: extremum("<"),
 };
+
+/** What nothing at all amounts to; the extremes, which are over something, begin with any term. */
+const NOTHING: Partial<Record<ReduceFunction, string>> = { sum: "T()", prod: "T(1.0)" };
 
 /** How the terms of each output are dealt to threads. */
 interface Deal {
@@ -72,15 +82,23 @@ export function partLength([outer, terms, inner]: Shape, limits: KernelLimits): 
   const threads = units * (limits.cooperativeWorkgroups ? mostShares(inner > 4) : 1);
   const busy = limits.cooperativeWorkgroups ? BUSY_THREADS.cooperative : BUSY_THREADS.plain;
   const parts = Math.min(Math.floor(busy / threads), Math.floor(terms / MIN_PART));
-  return parts < 2 ? terms : Math.ceil(terms / parts / LANES) * LANES;
+  const length = parts < 2 ? terms : Math.ceil(terms / parts / LANES) * LANES;
+  return isBindable(spec([outer, terms, inner]), limits) ? length : Math.min(length, bindableTerms(inner, limits));
+}
+
+/** How long a part of the terms may be so that one can bind as many of them as lie between two places where bindings may begin. */
+function bindableTerms(inner: number, limits: KernelLimits): number {
+  const rowBytes = 4 * inner;
+  const terms = Math.floor(limits.maxStorageBufferBindingSize / (rowBytes * rowStep(rowBytes)));
+  return terms < 4 ? Math.max(1, terms) : terms - (terms % 4);
 }
 
 /**
  * Reduces the middle axis, whole or in parts: out[o, p, i] = Σ x[o, r, i] / divisor over r in p·length … (p+1)·length − 1,
- * or the maximum.
+ * or the product, the maximum or the minimum.
  *
  * x [outer, R, inner] → [outer, ⌈R / length⌉, inner], f32 even where x is f16. Terms are added in blocks, and blocks in a tree, so that the
- * error stays near that of one rounding. A NaN wins a maximum.
+ * error stays near that of one rounding. A NaN wins a maximum and a minimum.
  */
 export const reduce: Kernel<{ fn: ReduceFunction; length: number; divisor: number }> = {
   name: "reduce",
@@ -96,7 +114,7 @@ export const reduce: Kernel<{ fn: ReduceFunction; length: number; divisor: numbe
   program([x], { fn, length, divisor }, limits) {
     const [outer, terms] = x.shape;
     const parts = Math.ceil(terms / length);
-    // Four at once: neighbouring outputs, or neighbouring terms of one output. A maximum reads single numbers.
+    // Four at once: neighbouring outputs, or neighbouring terms of one output. The others read single numbers.
     const wideOutputs = fn === "sum" && x.shape[2] % 4 === 0;
     const wideTerms = fn === "sum" && x.shape[2] === 1 && terms % 4 === 0 && length % 4 === 0;
     const inner = wideOutputs ? x.shape[2] / 4 : x.shape[2];
@@ -130,7 +148,7 @@ fn main(${ENTRY_PARAMETERS}) {
   let base = row / ${parts}u * TERMS * INNER + safe % INNER;
   let begin = row % ${parts}u * PART;
   let end = min(begin + PART, TERMS);
-  var value = ${fn === "sum" ? "T()" : "x[base + begin * INNER]"};
+  var value = ${NOTHING[fn] ?? "x[base + begin * INNER]"};
   for (var start = begin + share; start < end; start += ${BLOCK * shares}u) {
     let stop = min(start + ${BLOCK * shares}u, end);
     var block = x[base + start * INNER];
@@ -143,25 +161,39 @@ fn main(${ENTRY_PARAMETERS}) {
       grid: foldGrid(groups, limits),
     };
   },
+  parts([x], attrs, limits) {
+    const [outer, terms, inner] = x.shape;
+    const [out] = reduce.infer([x], attrs);
+    if (outer > 1) return cutFirstAxis([x, out], attrs, limits);
+    // Whole parts of the terms; the last may be shorter.
+    const counts = spec(out.shape.slice(1), out.dtype);
+    const ranges = cutRows([spec([out.shape[1], attrs.length * inner], x.dtype), counts], limits);
+    return ranges && ranges.map(({ begin, end }) => {
+      const first = begin * attrs.length;
+      const window = { shape: [1, Math.min(end * attrs.length, terms) - first, inner], dtype: x.dtype, begin: first * inner };
+      return { windows: [window, { ...out, shape: [1, end - begin, inner], begin: begin * inner }], attrs };
+    });
+  },
 };
 
 /**
- * Index of the greatest element along the last axis; the first of equals, and the first NaN before all numbers.
+ * Index of the greatest or least element along the last axis; the first of equals, and the first NaN before all numbers.
  *
  * x [..., R] f32 → [...] i32.
  * @throws ShapeError for a scalar.
  */
-export const argmax: Kernel = {
-  name: "argmax",
-  infer([x]) {
-    requireFloat("argmax", x);
-    if (x.shape.length === 0) throw new ShapeError(`argmax: the tensor must have at least one axis; got shape ${showShape(x.shape)}`);
+export const argExtremum: Kernel<{ fn: "max" | "min" }> = {
+  name: "argExtremum",
+  infer([x], { fn }) {
+    requireFloat(`arg${fn}`, x);
+    if (x.shape.length === 0) throw new ShapeError(`arg${fn}: the tensor must have at least one axis; got shape ${showShape(x.shape)}`);
     return [spec(x.shape.slice(0, -1), "i32")];
   },
   cost([x]) {
     return { flops: sizeOf(x.shape), bytes: bytesOf(x, spec(x.shape.slice(0, -1), "i32")) };
   },
-  program([x], _attrs, limits) {
+  program([x], { fn }, limits) {
+    const ahead = fn === "max" ? ">" : "<";
     const terms = x.shape[x.shape.length - 1];
     const outputs = sizeOf(x.shape) / terms;
     const dealt = deal(outputs, terms, false, limits);
@@ -170,7 +202,7 @@ export const argmax: Kernel = {
     const better = `fn better(a: Best, b: Best) -> Best {
   let earlier = b.index < a.index;
   if (isNan(a.value)) { if (earlier && isNan(b.value)) { return b; } return a; }
-  if (isNan(b.value) || b.value > a.value || (b.value == a.value && earlier)) { return b; }
+  if (isNan(b.value) || b.value ${ahead} a.value || (b.value == a.value && earlier)) { return b; }
   return a;
 }`;
     const groups = Math.ceil((outputs * shares) / lanes);
@@ -190,12 +222,16 @@ fn main(${ENTRY_PARAMETERS}) {
   var value = Best(x[base + share], share); // there are at least as many terms as shares
   for (var r = share + ${shares}u; r < ${terms}u; r += ${shares}u) {
     let next = x[base + r];
-    if ((next > value.value || isNan(next)) && !isNan(value.value)) { value = Best(next, r); }
+    if ((next ${ahead} value.value || isNan(next)) && !isNan(value.value)) { value = Best(next, r); }
   }
   ${statements}
   if (share == 0u && output < ${outputs}u) { out[output] = i32(value.index); }
 }`,
       grid: foldGrid(groups, limits),
     };
+  },
+  parts([x], attrs, limits) {
+    const rows = asMatrix(x);
+    return cutFirstAxis([rows, spec([rows.shape[0]], "i32")], attrs, limits);
   },
 };

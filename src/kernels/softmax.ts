@@ -88,6 +88,9 @@ ${rowEntry(layout)}
   };
 }
 
+/** A NaN stays one: some adapters have exp(NaN) = Inf. */
+const LOG_GRADIENT = "select(dy[i] - exp(y[i]) * sum, y[i], (bitcast<Bits>(y[i]) & Bits(0x7fffffffu)) > Bits(0x7f800000u))";
+
 /**
  * dx = y·(dy − Σ dy·y) for the softmax, dx = dy − exp(y)·Σ dy for its logarithm.
  *
@@ -106,7 +109,8 @@ export const softmaxBackward: Kernel<SoftmaxAttrs> = {
     const { packed, element, items } = packRow(columns);
     const layout = layRows(rows, items, limits);
     return {
-      wgsl: `${bindings([["dy", element], ["y", element]], [["dx", element]])}
+      wgsl: `alias Bits = ${packed ? "vec4<u32>" : "u32"};
+${bindings([["dy", element], ["y", element]], [["dx", element]])}
 
 ${laneReduction("sumLanes", "f32", "a + b", layout.lanes)}
 
@@ -116,7 +120,7 @@ ${rowEntry(layout)}
   var own = ${element}();
   for (var i = begin; i < end; i += LANES) { own += dy[i]${log ? "" : " * y[i]"}; }
   let sum = sumLanes(${sumComponents("own", packed)}, lane);
-  for (var i = begin; i < end; i += LANES) { dx[i] = ${log ? "dy[i] - exp(y[i]) * sum" : "y[i] * (dy[i] - sum)"}; }
+  for (var i = begin; i < end; i += LANES) { dx[i] = ${log ? LOG_GRADIENT : "y[i] * (dy[i] - sum)"}; }
 }`,
       grid: layout.grid,
     };

@@ -44,8 +44,10 @@ export class Parameter extends Tensor {
 
 /** A tensor that belongs to the state of a module but is not trained, such as a running mean. */
 export class StateTensor extends Tensor {
-  constructor(device: Device, shape: Shape, init: Init) {
-    super(device, shape, "f32", lasting(device, shape, initialise(shape, init)));
+  /** @param values What fills it, or a tensor of that shape, whose memory it takes over. */
+  constructor(device: Device, shape: Shape, values: Init | Tensor) {
+    if (values instanceof Tensor) super(device, shape, values.dtype, values.keep().storage);
+    else super(device, shape, "f32", lasting(device, shape, initialise(shape, values)));
   }
 }
 

@@ -28,7 +28,7 @@ const op = defineOp<Record<never, never>>({
  *
  * queries [B, Q, A], keys [B, K, A], v [A] → scores [B, Q, K]. Both come out of linear layers of their own; memory grows with
  * Q·K, not with Q·K·A.
- * @throws ShapeError if the sizes don't fit, or one is 0.
+ * @throws ShapeError if the sizes don't fit.
  * Source: Bahdanau et al. 2014, arXiv:1409.0473.
  */
 export function additiveScores(queries: Tensor, keys: Tensor, v: Tensor): Tensor {
@@ -51,7 +51,7 @@ export interface AdditiveAttentionOutputs {
  * Additive attention: weights = softmax over the keys of v·tanh(query + key), context = weights · values.
  *
  * queries [B, Q, A], keys [B, K, A], values [B, K, D], v [A] → context [B, Q, D], weights [B, Q, K].
- * @throws ShapeError if the sizes don't fit, or one is 0.
+ * @throws ShapeError if the sizes don't fit.
  * Source: Bahdanau et al. 2014, arXiv:1409.0473; over the regions of a picture, Xu et al. 2015, arXiv:1502.03044.
  */
 export function additiveAttention(queries: Tensor, keys: Tensor, values: Tensor, v: Tensor, { keyMask }: AdditiveAttentionOptions = {}): AdditiveAttentionOutputs {

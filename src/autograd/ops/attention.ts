@@ -3,6 +3,7 @@ import { attentionBackwardDots, attentionBackwardKeys, attentionBackwardQueries 
 import { attention as attentionKernel } from "../../kernels/attention.ts";
 import { appendToCache as appendKernel, cachedAttentionParts, cachedAttentionTotal } from "../../kernels/attention-decode.ts";
 import type { AttentionAttrs, HeadLayout } from "../../kernels/attention-layout.ts";
+import { likeOutput, lowered } from "../autocast.ts";
 import { defineOp } from "../op.ts";
 import { run } from "../run.ts";
 import type { Tensor } from "../tensor.ts";
@@ -27,8 +28,8 @@ const op = defineOp<AttentionAttrs>({
     const [y, logSum] = run(attentionKernel, inputs, attrs);
     return { outputs: [y], saved: [logSum] };
   },
-  backward([dy], { inputs, outputs: [y], saved: [logSum], attrs, needs }) {
-    if (dy === null) return [];
+  backward([dOut], { inputs, outputs: [y], saved: [logSum], attrs, needs }) {
+    const dy = likeOutput(dOut!, y);
     const heads = attrs.layout === "packed" ? 1 : 3;
     const [queries] = run(attentionBackwardDots, [y, dy, logSum], attrs);
     const given = [...inputs.slice(0, heads), dy, queries, ...inputs.slice(heads)];
@@ -51,7 +52,7 @@ const op = defineOp<AttentionAttrs>({
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, { causal = false, keyMask, scale, layout = "bhtd" }: AttentionOptions = {}): Tensor {
   const attrs = { layout, causal, masked: keyMask !== undefined, scale: scale ?? 1 / Math.sqrt(q.shape.at(-1) ?? 1) };
-  return op([q, k, v, ...(keyMask === undefined ? [] : [keyMask])], attrs)[0];
+  return op([...lowered(q, k, v), ...(keyMask === undefined ? [] : [keyMask])], attrs)[0];
 }
 
 /**
@@ -63,7 +64,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { causal = false, key
 export function packedSelfAttention(qkv: Tensor, heads: number, { causal = false, keyMask, scale }: PackedAttentionOptions = {}): Tensor {
   const headSize = sizeOf(qkv.shape.slice(2)) / 3 / heads;
   const attrs: AttentionAttrs = { layout: "packed", heads, causal, masked: keyMask !== undefined, scale: scale ?? 1 / Math.sqrt(headSize) };
-  return op([qkv, ...(keyMask === undefined ? [] : [keyMask])], attrs)[0];
+  return op([...lowered(qkv), ...(keyMask === undefined ? [] : [keyMask])], attrs)[0];
 }
 
 /** Keys and values of the positions so far, [B,H,Tmax,D] each: tensors that live longer than a step, zeros at first. */

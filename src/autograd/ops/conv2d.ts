@@ -18,7 +18,7 @@ const op = defineOp<Conv2dOptions>({
     const dy = likeOutput(dOut!, out);
     return [
       needs[0] ? run(kernel.conv2dInputGradient, [dy, weight], { ...attrs, inputShape: x.shape })[0] : null,
-      needs[1] ? weightGradient(dy, x, weight, attrs) : null,
+      needs[1] ? convWeightGradient(dy, x, weight, attrs) : null,
       needs[2] ? sumTo(dy, [bias.size, 1, 1]).view(bias.shape) : null,
     ];
   },
@@ -36,7 +36,8 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2d
   return op([...lowered(x, weight), ...(bias === undefined ? [] : [bias])], options)[0];
 }
 
-function weightGradient(dy: Tensor, x: Tensor, weight: Tensor, options: Conv2dOptions): Tensor {
+/** The gradient of a convolution by its weight, without tape. */
+export function convWeightGradient(dy: Tensor, x: Tensor, weight: Tensor, options: Conv2dOptions): Tensor {
   const attrs = { ...options, weightShape: weight.shape };
   const splits = kernel.weightGradientSplits(x, attrs, x.device.limits);
   const [parts] = run(kernel.conv2dWeightGradient, [dy, x], { ...attrs, splits });

@@ -7,7 +7,7 @@ import { Storage } from "../../device/storage.ts";
 import { cast } from "../../kernels/cast.ts";
 import { requireFloat } from "../../kernels/elementwise.ts";
 import { matmul } from "../../kernels/matmul.ts";
-import { lastState, recurrentBackward, recurrentForward, statesBefore, type Cell } from "../../kernels/recurrent.ts";
+import { lastState, recurrentBackward, recurrentForward, statesBefore, type BackwardAttrs, type Cell, type Steps } from "../../kernels/recurrent.ts";
 import { inOneDispatch } from "../../kernels/recurrent-step.ts";
 import { defineOp } from "../op.ts";
 import { run } from "../run.ts";
@@ -45,52 +45,108 @@ interface Trail {
   readonly memory: Tensor | null;
 }
 
+/** What a layer was computed from, and what of it wants a gradient. */
+interface LayerInputs {
+  readonly input: Tensor;
+  readonly states: readonly Tensor[];
+  readonly weights: readonly Tensor[];
+  /** One for each number of a step, 0 … T. */
+  readonly position: readonly Tensor[];
+  readonly needsInput: boolean;
+  readonly needsState: boolean;
+  /** Of the four weights. */
+  readonly needs: readonly boolean[];
+}
+
+/** Gradients that flow through the layers: of h and c [L,B,H], and which of the last ones were given. */
+interface StateGradients {
+  readonly tensors: readonly Tensor[];
+  readonly dhn: boolean;
+  readonly dcn: boolean;
+}
+
+const PER_LAYER = 4; // tensors of RecurrentWeights
+
 /**
- * The op of a cell over whole sequences, in one or more layers: one matrix product and T dispatches a layer.
+ * The op of a cell over whole sequences, in one or more layers: one matrix product a layer, and T dispatches, or one where a
+ * workgroup can do a batch row.
  *
  * Where x is f16, so is y; gates, cell states and all gradients stay f32, since errors add up from step to step.
- * @throws ShapeError if shapes of x, states and weights don't fit, or something is empty.
+ * @throws ShapeError if shapes of x, states and weights don't fit.
  */
 export function recurrentOp(cell: Cell): RecurrentOp {
+  const { name, gates } = cell;
   const hasMemory = cell.before === "c";
   const stateNames = hasMemory ? ["h0", "c0"] : ["h0"];
-  const trailSize = hasMemory ? 3 : 2;
-  const kernels = { forward: recurrentForward(cell), backward: recurrentBackward(cell) };
+  const firstWeight = 1 + stateNames.length;
+  const forwardKernel = recurrentForward(cell);
+  const backwardKernel = recurrentBackward(cell);
 
+  const statesOf = (inputs: readonly Tensor[]): readonly Tensor[] => inputs.slice(1, firstWeight);
+  const weightsOf = <T>(inputs: readonly T[], layer: number): readonly T[] => inputs.slice(firstWeight + PER_LAYER * layer, firstWeight + PER_LAYER * (layer + 1));
   const trailOf = (saved: readonly Tensor[], layer: number): Trail => {
-    const [y, kept, memory] = saved.slice(layer * trailSize, (layer + 1) * trailSize);
-    return { y, kept, memory: memory ?? null };
+    const [y, kept, memory = null] = hasMemory ? saved.slice(3 * layer, 3 * layer + 3) : saved.slice(2 * layer, 2 * layer + 2);
+    return { y, kept, memory };
   };
-  const weightsOf = <T>(inputs: readonly T[], layer: number): readonly T[] => inputs.slice(1 + stateNames.length + 4 * layer, 1 + stateNames.length + 4 * (layer + 1));
 
-  /** One layer forward. */
-  function forward(input: Tensor, states: readonly Tensor[], [weightIh, weightHh, biasIh, biasHh]: readonly Tensor[], position: readonly Tensor[]): Trail {
+  function forwardLayer(input: Tensor, states: readonly Tensor[], [weightIh, weightHh, biasIh, biasHh]: readonly Tensor[], position: readonly Tensor[]): Trail {
     const [batch, steps, size] = input.shape;
     const hidden = weightHh.shape[1];
     const [flat] = run(matmul, [input.view([batch * steps, size]), weightIh, biasIh], { transposeB: true, bias: true, wide: true });
-    const projected = flat.view([batch, steps, cell.gates * hidden]);
-    const sequence = (width: number, dtype: DType): Tensor => allocateTensor(input.device, { shape: [batch, steps, width * hidden], dtype }, cell.name);
+    const projected = flat.view([batch, steps, gates * hidden]);
+    const sequence = (width: number, dtype: DType): Tensor => allocateTensor(input.device, { shape: [batch, steps, width * hidden], dtype }, name);
     const y = sequence(1, input.dtype);
     const memory = hasMemory ? sequence(1, "f32") : null;
     const kept = cell.keptIn === "input" ? projected : cell.keptIn === "output" ? y : sequence(cell.kept.length, "f32");
     const sequences = [...(cell.keptIn === "input" ? [] : [projected]), y, ...(memory === null ? [] : [memory]), ...(cell.keptIn === "output" ? [] : [kept])];
-    const places = inOneDispatch(cell.gates, { batch, steps, hidden }, input.device.limits) ? position.slice(0, 1) : position;
-    places.forEach((place, step) => run(kernels.forward, [weightHh, biasHh, place, ...states, ...sequences], { steps: places.length < steps ? "all" : step === 0 ? "first" : "later" }));
+    const dispatch = (place: Tensor, which: Steps): Tensor[] => run(forwardKernel, [weightHh, biasHh, place, ...states, ...sequences], { steps: which });
+    if (inOneDispatch(gates, { batch, steps, hidden }, input.device.limits)) dispatch(position[0], "all");
+    else position.forEach((place, step) => dispatch(place, step === 0 ? "first" : "later"));
     return { y, kept, memory };
   }
 
+  /** Takes the gradient of a layer's y to its weights and, where wanted, to its input; those of its states change in place. */
+  function backwardLayer(dy: Tensor | null, dstates: StateGradients, { y, kept, memory }: Trail, layer: LayerInputs): { dinput: Tensor | null; dweights: (Tensor | null)[] } {
+    const { input, states, weights: [weightIh, weightHh], position, needsInput, needsState, needs } = layer;
+    const [batch, steps, size] = input.shape;
+    const hidden = weightHh.shape[1];
+    const before = (sequence: Tensor, first: Tensor): Tensor => run(statesBefore, [sequence, first, position[0]], {})[0];
+    const hBefore = needs[1] || cell.before === "h" ? before(y, states[0]) : null;
+    const earlier = memory !== null ? [before(memory, states[1])] : cell.before === "h" ? [hBefore!] : [];
+    const gradient = (): Tensor => allocateTensor(input.device, { shape: [batch * steps, gates * hidden], dtype: "f32" }, `${name} gradient of gates`);
+    const dprojected = gradient();
+    const dsums = cell.ds === undefined ? dprojected : gradient();
+    const changed = [...new Set([dprojected, dsums]), ...dstates.tensors];
+    const dispatch = (place: Tensor, all: BackwardAttrs["all"]): Tensor[] => {
+      return run(backwardKernel, [weightHh, place, kept, ...earlier, dy ?? y, ...changed], { dy: dy !== null, dhn: dstates.dhn, dcn: dstates.dcn, all });
+    };
+    if (inOneDispatch(gates, { batch, steps, hidden }, input.device.limits)) dispatch(position[0], needsState ? "states" : "steps");
+    else for (const place of position.slice(needsState ? 0 : 1).toReversed()) dispatch(place, null);
+
+    const sum = (of: Tensor): Tensor => sumTo(of, [gates * hidden]);
+    const dbiasIh = needs[2] || (needs[3] && dsums === dprojected) ? sum(dprojected) : null;
+    const dbiasHh = needs[3] && dsums !== dprojected ? sum(dsums) : dbiasIh;
+    const dweights = [
+      needs[0] ? product(dprojected, input.view([batch * steps, size]), true, false, true) : null,
+      needs[1] ? product(dsums, hBefore!.view([batch * steps, hidden]), true, false, true) : null,
+      needs[2] ? dbiasIh : null,
+      needs[3] ? dbiasHh : null,
+    ];
+    return { dinput: needsInput ? product(dprojected, weightIh, false, false).view(input.shape) : null, dweights };
+  }
+
   const op = defineOp<Record<never, never>>({
-    name: cell.name,
+    name,
     forward(inputs) {
       const [x, h0] = inputs;
       const [layers, batch, hidden] = h0.shape;
-      const states = inputs.slice(1, 1 + stateNames.length);
-      const position = positions(x.device, layers, x.shape[1]);
+      const steps = x.shape[1];
+      const position = positions(x.device, layers, steps);
       const trails: Trail[] = [];
-      for (let layer = 0; layer < layers; layer++) trails.push(forward(trails.at(-1)?.y ?? x, states, weightsOf(inputs, layer), position[layer]));
+      for (let layer = 0; layer < layers; layer++) trails.push(forwardLayer(trails.at(-1)?.y ?? x, statesOf(inputs), weightsOf(inputs, layer), position[layer]));
       const last = (sequences: readonly Tensor[]): Tensor => {
-        if (layers === 1 && x.shape[1] === 1) return sequences[0].view([1, batch, hidden]); // its only states
-        const lasts = allocateTensor(x.device, { shape: [layers, batch, hidden], dtype: sequences[0].dtype }, `${cell.name} last states`);
+        if (layers === 1 && steps === 1) return sequences[0].view([1, batch, hidden]); // its only states
+        const lasts = allocateTensor(x.device, { shape: [layers, batch, hidden], dtype: sequences[0].dtype }, `${name} last states`);
         sequences.forEach((sequence, layer) => run(lastState, [sequence, position[layer][0], lasts], {}));
         return lasts;
       };
@@ -99,43 +155,25 @@ export function recurrentOp(cell: Cell): RecurrentOp {
     },
     backward([dyLast, ...dlasts], { inputs, saved, needs }) {
       const [x, h0] = inputs;
-      const [layers, batch, hidden] = h0.shape;
-      const steps = x.shape[1];
-      const states = inputs.slice(1, 1 + stateNames.length);
-      const position = positions(x.device, layers, steps + 1);
+      const [layers] = h0.shape;
+      const states = statesOf(inputs);
+      const position = positions(x.device, layers, x.shape[1] + 1);
       // At first the gradients of the last states, in the end those of the first ones.
-      const dstates = states.map((state, i) => {
+      const tensors = states.map(({ shape }, i) => {
         const given = dlasts[i];
-        return given === null ? allocateTensor(x.device, { shape: state.shape, dtype: "f32" }, `${cell.name} gradient of states`) : run(cast, [given], { dtype: "f32" })[0];
+        return given === null ? allocateTensor(x.device, { shape, dtype: "f32" }, `${name} gradient of states`) : run(cast, [given], { dtype: "f32" })[0];
       });
-      const flows = { dhn: dlasts[0] !== null, dcn: hasMemory && dlasts[1] !== null };
+      const dstates = { tensors, dhn: dlasts[0] !== null, dcn: hasMemory && dlasts[1] !== null };
       const dweights: (Tensor | null)[] = [];
       let dy = dyLast;
       for (let layer = layers - 1; layer >= 0; layer--) {
-        const [weightIh, weightHh] = weightsOf(inputs, layer);
-        const needed = weightsOf(needs, layer);
-        const { y, kept, memory } = trailOf(saved, layer);
         const input = layer === 0 ? x : trailOf(saved, layer - 1).y;
-        const before = (sequence: Tensor, state: Tensor): Tensor => run(statesBefore, [sequence, state, position[layer][0]], {})[0];
-        const hBefore = needed[1] || cell.before === "h" ? before(y, h0) : null;
-        const earlier = memory !== null ? [before(memory, states[1])] : cell.before === "h" ? [hBefore!] : [];
-        const gradient = (): Tensor => allocateTensor(x.device, { shape: [batch * steps, cell.gates * hidden], dtype: "f32" }, `${cell.name} gradient of gates`);
-        const dprojected = gradient();
-        const dsums = cell.ds === undefined ? dprojected : gradient();
-        const changed = [...new Set([dprojected, dsums]), ...dstates];
-        const backward = (place: Tensor, all: "states" | "steps" | null): Tensor[] => run(kernels.backward, [weightHh, place, kept, ...earlier, dy ?? y, ...changed], { ...flows, dy: dy !== null, all });
-        if (inOneDispatch(cell.gates, { batch, steps, hidden }, x.device.limits)) backward(position[layer][0], needs[1] ? "states" : "steps");
-        else for (let number = steps; number >= (needs[1] ? 0 : 1); number--) backward(position[layer][number], null);
-
-        const sums = (gates: Tensor, wanted: boolean): Tensor | null => (wanted ? sumTo(gates, [cell.gates * hidden]) : null);
-        const dbiasIh = sums(dprojected, needed[2] || (needed[3] && dsums === dprojected));
-        const dbiasHh = dsums === dprojected ? dbiasIh : sums(dsums, needed[3]);
-        const dweightIh = needed[0] ? product(dprojected, input.view([batch * steps, input.shape[2]]), true, false, true) : null;
-        const dweightHh = needed[1] ? product(dsums, hBefore!.view([batch * steps, hidden]), true, false, true) : null;
-        dweights.unshift(dweightIh, dweightHh, needed[2] ? dbiasIh : null, needed[3] ? dbiasHh : null);
-        dy = layer > 0 || needs[0] ? product(dprojected, weightIh, false, false).view(input.shape) : null;
+        const own = { input, states, weights: weightsOf(inputs, layer), position: position[layer], needsInput: layer > 0 || needs[0], needsState: needs[1], needs: weightsOf(needs, layer) };
+        const gradients = backwardLayer(dy, dstates, trailOf(saved, layer), own);
+        dweights.unshift(...gradients.dweights);
+        dy = gradients.dinput;
       }
-      return [dy, ...dstates.map((dstate, i) => (needs[1 + i] ? dstate : null)), ...dweights];
+      return [dy, ...tensors.map((dstate, i) => (needs[1 + i] ? dstate : null)), ...dweights];
     },
   });
 
@@ -161,9 +199,8 @@ function positions(device: Device, layers: number, count: number): Tensor[][] {
 function checkInputs({ name, gates }: Cell, stateNames: readonly string[], x: Tensor, states: readonly Tensor[], weights: readonly RecurrentWeights[]): void {
   const [h0] = states;
   if (x.shape.length !== 3) throw new ShapeError(`${name}: x must be [B, T, I]; got ${showShape(x.shape)}`);
-  if (x.shape.includes(0)) throw new ShapeError(`${name}: x must have at least one sequence, one step and one feature; got ${showShape(x.shape)}`);
   if (weights.length === 0) throw new ShapeError(`${name}: there must be weights of at least one layer; got none`);
-  if (h0.shape.length !== 3 || h0.shape[2] === 0) throw new ShapeError(`${name}: h0 must be [L, B, H] with at least one hidden unit; got ${showShape(h0.shape)}`);
+  if (h0.shape.length !== 3) throw new ShapeError(`${name}: h0 must be [L, B, H]; got ${showShape(h0.shape)}`);
   const [batch, , size] = x.shape;
   const hidden = h0.shape[2];
   const expected: [string, Tensor, Shape][] = [

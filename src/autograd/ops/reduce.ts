@@ -1,15 +1,23 @@
 import { normalizeAxis, sameShape, sizeOf, type Shape } from "../../core/shape.ts";
-import { expand as expandKernel } from "../../kernels/binary.ts";
-import { argmax as argmaxKernel, partLength, reduce, type ReduceFunction } from "../../kernels/reduce.ts";
+import { binary, expand as expandKernel, productBackward } from "../../kernels/binary.ts";
+import { permute } from "../../kernels/permute.ts";
+import { argExtremum, partLength, reduce, type ReduceFunction } from "../../kernels/reduce.ts";
+import { unary } from "../../kernels/unary.ts";
 import { defineOp } from "../op.ts";
 import { run } from "../run.ts";
 import type { Tensor } from "../tensor.ts";
 
-interface SumAttrs {
+/** One axis or several. */
+export type Axes = number | readonly number[];
+
+interface ReductionAttrs {
   /** Sorted, from the front. */
   readonly axes: readonly number[];
-  /** Whether each axis that is summed stays as one of size 1. */
+  /** Whether each axis that is reduced stays as one of size 1. */
   readonly keepDims: boolean;
+}
+
+interface SumAttrs extends ReductionAttrs {
   readonly divisor: number;
 }
 
@@ -21,6 +29,32 @@ const applySum = defineOp<SumAttrs>({
   },
   backward([dy], { inputs: [x], attrs: { axes, divisor } }) {
     return [expandTo(dy!.view(keptShape(x, axes)), x.shape, 1 / divisor)];
+  },
+});
+
+const applyExtremum = defineOp<ReductionAttrs & { readonly fn: "max" | "min" }>({
+  name: "extremum",
+  forward([x], { fn, axes, keepDims }) {
+    const kept = reduceAxes(x, fn, axes, 1);
+    return { outputs: [keepDims ? kept : withoutAxes(kept, axes)] };
+  },
+  backward([dy], { inputs: [x], outputs: [y], attrs: { axes } }) {
+    const [chosen] = run(binary, [x, y.view(keptShape(x, axes))], { fn: "same" });
+    const [share] = run(binary, [dy!.view(keptShape(x, axes)), reduceAxes(chosen, "sum", axes, 1)], { fn: "div" });
+    return run(binary, [chosen, share], { fn: "mul" });
+  },
+});
+
+const applyProduct = defineOp<ReductionAttrs>({
+  name: "prod",
+  forward([x], { axes, keepDims }) {
+    const kept = reduceAxes(x, "prod", axes, 1);
+    return { outputs: [keepDims ? kept : withoutAxes(kept, axes)] };
+  },
+  backward([dy], { inputs: [x], attrs: { axes } }) {
+    const [zeros] = run(unary, [x], { fn: "isZero" });
+    const others = reduceAxes(run(unary, [x], { fn: "nonZero" })[0], "prod", axes, 1);
+    return run(productBackward, [dy!.view(keptShape(x, axes)), x, others, reduceAxes(zeros, "sum", axes, 1)], {});
   },
 });
 
@@ -40,31 +74,54 @@ const applyExpand = defineOp<{ shape: Shape }>({
  * @param keepDims Leaves each axis that is summed as one of size 1.
  * @throws ShapeError if an axis lies outside the rank.
  */
-export function sum(x: Tensor, axes?: readonly number[], keepDims = false): Tensor {
+export function sum(x: Tensor, axes?: Axes, keepDims = false): Tensor {
   return applySum([x], { axes: normalizeAxes(axes, x.shape.length, "sum"), keepDims, divisor: 1 })[0];
 }
 
 /** Mean over axes; parameters as {@link sum}. @throws ShapeError if an axis lies outside the rank. */
-export function mean(x: Tensor, axes?: readonly number[], keepDims = false): Tensor {
+export function mean(x: Tensor, axes?: Axes, keepDims = false): Tensor {
   const normal = normalizeAxes(axes, x.shape.length, "mean");
   return applySum([x], { axes: normal, keepDims, divisor: sizeOf(normal.map((axis) => x.shape[axis])) })[0];
 }
 
 /**
- * The greatest element along an axis, which is left out of the result; NaN where there is one. No gradient flows.
- * @throws ShapeError if the axis lies outside the rank.
+ * The greatest element over axes, NaN where there is one; equal ones share the gradient, as in torch's `amax`.
+ * Parameters as {@link sum}. @throws ShapeError if an axis lies outside the rank.
  */
-export function max(x: Tensor, axis: number): Tensor {
-  const axes = normalizeAxes([axis], x.shape.length, "max");
-  return withoutAxes(reduceAxes(x, "max", axes, 1), axes);
+export function max(x: Tensor, axes?: Axes, keepDims = false): Tensor {
+  return applyExtremum([x], { fn: "max", axes: normalizeAxes(axes, x.shape.length, "max"), keepDims })[0];
+}
+
+/** The least element over axes; as {@link max}. @throws ShapeError if an axis lies outside the rank. */
+export function min(x: Tensor, axes?: Axes, keepDims = false): Tensor {
+  return applyExtremum([x], { fn: "min", axes: normalizeAxes(axes, x.shape.length, "min"), keepDims })[0];
+}
+
+/** Product over axes; parameters as {@link sum}. @throws ShapeError if an axis lies outside the rank. */
+export function prod(x: Tensor, axes?: Axes, keepDims = false): Tensor {
+  return applyProduct([x], { axes: normalizeAxes(axes, x.shape.length, "prod"), keepDims })[0];
 }
 
 /**
- * Indices (i32) of the greatest elements along the last axis, which is left out of the result: the first of equals.
- * @throws ShapeError for a scalar.
+ * Index (i32) of the greatest element along an axis: the first of equals, and the first NaN before all numbers.
+ * @throws ShapeError for a scalar, or if the axis lies outside the rank.
  */
-export function argmax(x: Tensor): Tensor {
-  return run(argmaxKernel, [x], {})[0];
+export function argmax(x: Tensor, axis = -1, keepDims = false): Tensor {
+  return indexOf("max", x, axis, keepDims);
+}
+
+/** Index (i32) of the least element along an axis; as {@link argmax}. @throws ShapeError for a scalar, or if the axis lies outside the rank. */
+export function argmin(x: Tensor, axis = -1, keepDims = false): Tensor {
+  return indexOf("min", x, axis, keepDims);
+}
+
+function indexOf(fn: "max" | "min", x: Tensor, axis: number, keepDims: boolean): Tensor {
+  const rank = x.shape.length;
+  const normal = rank === 0 ? 0 : normalizeAxis(axis, rank, `arg${fn}`);
+  const order = [...x.shape.keys()].filter((other) => other !== normal).concat(normal);
+  const last = normal === rank - 1 || rank === 0 ? x : run(permute, [x], { permutation: order })[0];
+  const [indices] = run(argExtremum, [last], { fn });
+  return keepDims ? indices.view(x.shape.with(normal, 1)) : indices;
 }
 
 /**
@@ -88,8 +145,8 @@ function expandTo(x: Tensor, shape: Shape, scale: number): Tensor {
 }
 
 /** Axes from the front, sorted, each once; all where none are given. */
-function normalizeAxes(axes: readonly number[] | undefined, rank: number, what: string): number[] {
-  const normal = axes?.map((axis) => normalizeAxis(axis, rank, what)) ?? Array(rank).keys();
+export function normalizeAxes(axes: Axes | undefined, rank: number, what: string): number[] {
+  const normal = axes === undefined ? Array(rank).keys() : [axes].flat().map((axis) => normalizeAxis(axis, rank, what));
   return [...new Set(normal)].sort((a, b) => a - b);
 }
 

@@ -8,7 +8,7 @@ const ops = { tanh: recurrentOp(rnnCells.tanh), relu: recurrentOp(rnnCells.relu)
  * Plain recurrent network over whole sequences, batch first, in one or more layers: h = tanh(x·W + b + h₋·W' + b').
  *
  * x [B, T, I], h0 [L, B, H], weights of L layers → y [B, T, H], hn [L, B, H].
- * @throws ShapeError if shapes of x, state and weights don't fit, or something is empty.
+ * @throws ShapeError if shapes of x, state and weights don't fit.
  * Source: Elman 1990, "Finding structure in time"; the same result as torch.nn.RNN(batch_first=True).
  */
 export function rnn(x: Tensor, h0: Tensor, weights: readonly RecurrentWeights[], nonlinearity: Nonlinearity = "tanh"): RecurrentOutputs {
