@@ -1,4 +1,4 @@
-// Builds dist/ (or the folder named after `--out`): the command line, the bench, and the browser bundle of the engine.
+// Builds dist/ (or the folder named after `--out`): the command line, the bench, the conformance suite, and the browser bundle of the engine.
 // `--quiet` prints nothing on success.
 import { gzipSync } from "node:zlib";
 import { readFileSync, rmSync } from "node:fs";
@@ -28,7 +28,8 @@ const pageAssets = {
 if (!quiet) rmSync(outdir, { recursive: true, force: true });
 await Promise.all([
   build({ ...node, plugins: [pageAssets], define: { SIGHTLINE_VERSION: JSON.stringify(version) }, entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
-  build({ ...node, entryPoints: { bench: "bench/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
+  build({ ...node, entryPoints: { bench: "bench/main.ts", conformance: "test/conformance/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
+  build({ ...node, entryPoints: { fuzz: "test/fuzz/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...node, entryPoints: { index: "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...shared, platform: "browser", minify: true, entryPoints: { "sightline.browser": "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
 ]);

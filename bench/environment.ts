@@ -40,7 +40,7 @@ export function readEnvironment(device: Device, date: Date): Environment {
 }
 
 /** The commit that is checked out, marked where files differ from it. */
-function readCommit(): string {
+export function readCommit(): string {
   try {
     const git = (...args: string[]): string => execFileSync("git", args, { cwd: BENCH_FOLDER, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
     return `${git("rev-parse", "--short=12", "HEAD")}${git("status", "--porcelain", "--untracked-files=no") === "" ? "" : " with changes"}`;

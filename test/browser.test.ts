@@ -19,7 +19,7 @@ test("a training step gives the same losses in Chromium as in Node", async () =>
   try {
     const page = await browser.newPage();
     const problems: string[] = [];
-    page.on("pageerror", (error) => problems.push(error.message));
+    page.on("pageerror", (error) => problems.push(error instanceof Error ? error.message : String(error)));
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
     await page.goto(origin);
     await page.waitForFunction(() => "trainingLosses" in globalThis);

@@ -1,17 +1,19 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { brotliDecompressSync } from "node:zlib";
-import { chromium, type Browser } from "playwright-core";
+import puppeteer, { type Browser } from "puppeteer-core";
 
 const FLAGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--disable-gpu-sandbox", "--use-webgpu-adapter=swiftshader", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
+const PATIENCE = 600_000; // ms for one answer of the page: software adapters are slow
 
 /** Unpacks the Chromium that npm's `@sparticuz/chromium` carries, once, with the libraries it needs. */
-function unpackChromium(): { executable: string; libraries: string } {
+export function unpackChromium(): { folder: string; executable: string; libraries: string } {
   const packageFolder = dirname(dirname(dirname(createRequire(import.meta.url).resolve("@sparticuz/chromium"))));
   const bin = [packageFolder, dirname(packageFolder)].map((folder) => join(folder, "bin")).find(existsSync)!;
   const { version } = JSON.parse(readFileSync(join(dirname(bin), "package.json"), "utf8")) as { version: string };
@@ -31,23 +33,33 @@ function unpackChromium(): { executable: string; libraries: string } {
       if (!existsSync(folder)) throw error; // otherwise another process was faster
     }
   }
-  return { executable: join(folder, "chromium"), libraries: join(folder, "lib") };
+  return { folder, executable: join(folder, "chromium"), libraries: join(folder, "lib") };
 }
 
 /** A headless Chromium with WebGPU on its software adapter. */
 export async function openBrowser(): Promise<Browser> {
   const { executable, libraries } = unpackChromium();
   const path = [libraries, process.env.LD_LIBRARY_PATH].filter(Boolean).join(":");
-  return chromium.launch({ executablePath: executable, args: ["--headless=new", ...FLAGS], env: { ...process.env, LD_LIBRARY_PATH: path } });
+  return puppeteer.launch({ executablePath: executable, args: FLAGS, env: { ...process.env, LD_LIBRARY_PATH: path }, protocolTimeout: PATIENCE });
 }
 
-/** Serves the given pages on this machine alone; WebGPU wants a secure origin, and localhost is one. */
-export async function serve(pages: Readonly<Record<string, { type: string; body: string | Uint8Array }>>): Promise<{ origin: string; server: Server }> {
-  const server = createServer((request, response) => {
+/** What a server answers to a GET of an address. */
+export type Pages = Readonly<Record<string, { readonly type: string; readonly body: string | Uint8Array }>>;
+
+/**
+ * Serves the given pages on this machine alone; WebGPU wants a secure origin, and localhost is one.
+ * @param onPost Is given what a page posts, whatever the address.
+ */
+export async function serve(pages: Pages, onPost: (body: string) => void = () => undefined): Promise<{ origin: string; server: Server }> {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const page = pages[request.url ?? "/"];
-    if (page === undefined) response.writeHead(404).end();
+    if (request.method === "POST") {
+      onPost(await text(request));
+      response.writeHead(204).end();
+    } else if (page === undefined) response.writeHead(404).end();
     else response.writeHead(200, { "content-type": page.type }).end(page.body);
-  });
+  };
+  const server = createServer((request, response) => void answer(request, response).catch(() => response.destroy()));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { origin: `http://localhost:${(server.address() as AddressInfo).port}`, server };
 }

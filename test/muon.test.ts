@@ -5,7 +5,7 @@ import { tensor, type Tensor } from "../src/autograd/tensor.ts";
 import { Muon, orthogonalise } from "../src/train/muon.ts";
 import { Parameter } from "../src/nn/module.ts";
 import type { Device } from "../src/device/device.ts";
-import { relativeError } from "./ops/harness.ts";
+import { relativeError } from "./ops/measure.ts";
 import { valuesOf } from "./ops/op-case.ts";
 import { useDevice } from "./device.ts";
 

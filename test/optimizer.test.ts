@@ -1,88 +1,30 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { add, matmul, mseLoss, sum, tanh } from "../src/autograd/ops/index.ts";
 import { recorded } from "../src/autograd/recorded.ts";
 import { tensor, type Tensor } from "../src/autograd/tensor.ts";
-import { loadSafetensors } from "../src/checkpoint/files.ts";
 import { Generator } from "../src/core/rng.ts";
 import type { Device } from "../src/device/device.ts";
-import { AdamW, type AdamOptions } from "../src/train/adamw.ts";
-import type { Optimizer, Settings } from "../src/train/optimizer.ts";
-import { oneCycle, stepDecay, warmupCosine } from "../src/train/schedule.ts";
-import { SGD, type SgdOptions } from "../src/train/sgd.ts";
+import { AdamW } from "../src/train/adamw.ts";
+import { SGD } from "../src/train/sgd.ts";
+import { readCaseFile } from "./conformance/case-files.ts";
+import { loadOptimCases } from "./conformance/torch-file.ts";
+import { measureOptimCase } from "./conformance/torch-measure.ts";
+import { adam, parameter, sgd, train, type BuildOptimizer, type Problem, type Trail } from "./conformance/torch-optim.ts";
 import { useDevice } from "./device.ts";
-import { relativeError } from "./ops/harness.ts";
+import { isWithin, relativeError } from "./ops/measure.ts";
 
 const TOLERANCE = 1e-5; // ten steps in f32 against float64 or PyTorch's f32
-const GOLDEN = join(import.meta.dirname, "golden", "ops");
 
 const device = useDevice({ adapter: "software" });
 const narrow = useDevice({ adapter: "software", limits: { maxStorageBufferBindingSize: 1024 } });
 const cooperative = useDevice({ adapter: "software", limits: { cooperativeWorkgroups: true } });
-
-/** The problem of all trails: mse(X·w + b, Y). */
-interface Problem {
-  readonly x: Float32Array; // [rows, inputs]
-  readonly y: Float32Array; // [rows, outputs]
-  readonly w: Float32Array; // [inputs, outputs]
-  readonly b: Float32Array; // [outputs]
-  readonly sizes: readonly [rows: number, inputs: number, outputs: number];
-}
 
 function makeProblem(seed: number): Problem {
   const generator = new Generator(seed);
   const [rows, inputs, outputs] = [12, 5, 3];
   const normal = (n: number): Float32Array => Float32Array.from({ length: n }, () => generator.normal());
   return { x: normal(rows * inputs), y: normal(rows * outputs), w: normal(inputs * outputs), b: normal(outputs), sizes: [rows, inputs, outputs] };
-}
-
-type Build = (params: readonly Tensor[]) => Optimizer<Settings>;
-
-interface Trail {
-  readonly w: ArrayLike<number>;
-  readonly b: ArrayLike<number>;
-  readonly losses: readonly number[];
-  readonly norms: readonly number[];
-}
-
-function parameter(on: Device, data: Float32Array, shape: readonly number[]): Tensor {
-  const result = tensor(on, data, shape);
-  result.requiresGrad = true;
-  return result;
-}
-
-/** Ten steps on the device; `before` sets the rates of a step. */
-async function train(on: Device, problem: Problem, build: Build, mode: "eager" | "recorded", clipNorm?: number, before: (optimizer: Optimizer<Settings>, step: number) => void = () => undefined, steps = 10): Promise<Trail> {
-  const [rows, inputs, outputs] = problem.sizes;
-  const w = parameter(on, problem.w, [inputs, outputs]);
-  const b = parameter(on, problem.b, [outputs]);
-  const optimizer = build([w, b]);
-  const take = (x: Tensor, y: Tensor): { loss: Tensor } => {
-    const loss = mseLoss(add(matmul(x, w), b), y);
-    loss.backward();
-    optimizer.step({ clipNorm });
-    return { loss };
-  };
-  const step = recorded(on, "step", take);
-  const losses: number[] = [];
-  const norms: number[] = [];
-  for (let i = 0; i < steps; i++) {
-    before(optimizer, i);
-    if (mode === "recorded") {
-      const { loss } = await step.run({ shape: [rows, inputs], data: problem.x }, { shape: [rows, outputs], data: problem.y });
-      losses.push(await loss.item());
-    } else {
-      using _scope = on.scope();
-      losses.push(await take(tensor(on, problem.x, [rows, inputs]), tensor(on, problem.y, [rows, outputs])).loss.item());
-    }
-    if (clipNorm !== undefined) norms.push(await optimizer.gradientNorm.item());
-  }
-  const trail = { w: await w.read(), b: await b.read(), losses, norms };
-  step.dispose();
-  optimizer.dispose();
-  for (const each of [w, b]) each.dispose();
-  return trail;
 }
 
 type Rule = (parameter: number, gradient: number, state: number[], step: number) => number;
@@ -136,11 +78,8 @@ function expectClose(actual: Trail, expected: Trail): void {
   if (actual.norms.length > 0) expect(relativeError(actual.norms, expected.norms), "gradient norms").toBeLessThanOrEqual(TOLERANCE);
 }
 
-const adam = (options: AdamOptions): Build => (params) => new AdamW([{ params }], options);
-const sgd = (options: SgdOptions): Build => (params) => new SGD([{ params }], options);
-
 describe("ten steps", () => {
-  const cases: [string, Build, Rule, number?][] = [
+  const cases: [string, BuildOptimizer, Rule, number?][] = [
     ["AdamW", adam({ lr: 0.02, weightDecay: 0.1 }), adamRule(0.02, 0.1, true)],
     ["AdamW, clipped", adam({ lr: 0.02, weightDecay: 0.1 }), adamRule(0.02, 0.1, true), 0.5],
     ["Adam with L2", adam({ lr: 0.02, weightDecay: 0.1, decoupled: false }), adamRule(0.02, 0.1, false)],
@@ -153,8 +92,8 @@ describe("ten steps", () => {
     test(`${name}: eager and recorded agree with float64, and with each other to the bit`, async () => {
       const problem = makeProblem(3);
       const expected = reference(problem, rule, clipNorm);
-      const eager = await train(device(), problem, build, "eager", clipNorm);
-      const replayed = await train(device(), problem, build, "recorded", clipNorm);
+      const eager = await train(device(), problem, build, { mode: "eager", clipNorm });
+      const replayed = await train(device(), problem, build, { mode: "recorded", clipNorm });
       expectClose(eager, expected);
       expect(replayed).toEqual(eager);
     });
@@ -162,47 +101,15 @@ describe("ten steps", () => {
 
   test("cooperative workgroups measure the same norm", async () => {
     const problem = makeProblem(4);
-    expectClose(await train(cooperative(), problem, adam({ lr: 0.02, weightDecay: 0.1 }), "recorded", 0.5), reference(problem, adamRule(0.02, 0.1, true), 0.5));
+    expectClose(await train(cooperative(), problem, adam({ lr: 0.02, weightDecay: 0.1 }), { mode: "recorded", clipNorm: 0.5 }), reference(problem, adamRule(0.02, 0.1, true), 0.5));
   });
 });
 
-interface GoldenCase {
-  readonly name: string;
-  readonly attrs: Readonly<Record<string, number>>;
-  readonly losses: number[];
-  readonly lrs: number[];
-  readonly grad_norms: number[];
-}
-
 describe("PyTorch's trails", () => {
-  const cases = JSON.parse(readFileSync(join(GOLDEN, "optim-given.json"), "utf8")) as GoldenCase[];
-  /** How each is built, and what is set before each of its steps. */
-  const setups: Record<string, (attrs: GoldenCase["attrs"]) => [Build, (step: number) => { lr: number; momentum?: number }]> = {
-    sgd_momentum: ({ lr, momentum, weight_decay }) => [sgd({ lr, momentum, weightDecay: weight_decay }), () => ({ lr })],
-    adam: ({ lr }) => [adam({ lr, decoupled: false }), () => ({ lr })],
-    adamw: ({ lr, weight_decay }) => [adam({ lr, weightDecay: weight_decay }), () => ({ lr })],
-    adamw_onecycle: ({ max_lr, total_steps, pct_start, div_factor, final_div_factor }) => [
-      adam({}),
-      oneCycle({ maxLr: max_lr, totalSteps: total_steps, pctStart: pct_start, divFactor: div_factor, finalDivFactor: final_div_factor }),
-    ],
-    sgd_steplr: ({ lr, step_size, gamma }) => [sgd({ lr }), (step) => ({ lr: lr * stepDecay({ stepSize: step_size, gamma })(step) })],
-    adamw_warmup_cosine: ({ lr, warmup, total }) => [adam({ lr }), (step) => ({ lr: lr * warmupCosine({ warmup, total })(step) })],
-  };
-  for (const { name, attrs, losses, lrs, grad_norms: norms } of cases) {
-    test(name, async () => {
-      const { tensors } = await loadSafetensors(join(GOLDEN, "optim-given.safetensors"));
-      const [x, y, w, b, w10, b10] = ["X", "Y", "w0", "b0", "w10", "b10"].map((key) => tensors.get(`${name}/${key}`)!);
-      const problem = { x: x.data, y: y.data, w: w.data, b: b.data, sizes: [x.shape[0], x.shape[1], y.shape[1]] } as Problem;
-      const [build, rates] = setups[name](attrs);
-      const found: number[] = [];
-      const trail = await train(device(), problem, build, "recorded", attrs.clip_norm, (optimizer, step) => {
-        const { lr, momentum } = rates(step);
-        optimizer.lr = lr;
-        if (momentum !== undefined && optimizer instanceof AdamW) for (const group of optimizer.groups) group.betas = [momentum, 0.999];
-        found.push(lr);
-      });
-      expect(relativeError(found, lrs), "learning rates").toBeLessThanOrEqual(1e-12);
-      expectClose(trail, { w: w10.data, b: b10.data, losses, norms });
+  for (const loaded of loadOptimCases(readCaseFile(join(import.meta.dirname, "golden", "ops", "optim-given.json")))) {
+    test(loaded.case, async () => {
+      const measured = await measureOptimCase(device(), loaded);
+      expect(measured.filter((each) => !isWithin(each))).toEqual([]);
     });
   }
 });
@@ -320,7 +227,7 @@ describe("accumulation", () => {
       const b = parameter(on, problem.b, [outputs]);
       return [w, b, new AdamW([{ params: [w, b] }], { lr: 0.02 })];
     };
-    const whole = await train(on, problem, adam({ lr: 0.02 }), "recorded", 0.5, undefined, 4);
+    const whole = await train(on, problem, adam({ lr: 0.02 }), { mode: "recorded", clipNorm: 0.5, steps: 4 });
     const [w, b, optimizer] = build();
     const half = rows / 2;
     const share = tensor(on, Float32Array.of(0.5), []);
@@ -374,7 +281,7 @@ describe("state", () => {
   test("resumes to the same bits", async () => {
     const on = device();
     const problem = makeProblem(6);
-    const straight = await train(on, problem, adam({ lr: 0.02 }), "recorded", 1, undefined, 6);
+    const straight = await train(on, problem, adam({ lr: 0.02 }), { mode: "recorded", clipNorm: 1, steps: 6 });
     const [, inputs, outputs] = problem.sizes;
     const first = { w: parameter(on, problem.w, [inputs, outputs]), b: parameter(on, problem.b, [outputs]) };
     const optimizer = new AdamW([{ params: [first.w, first.b] }], { lr: 0.02 });

@@ -14,7 +14,7 @@ import type { Device } from "../src/device/device.ts";
 import { ResNet } from "../src/models/resnet.ts";
 import type { Module } from "../src/nn/module.ts";
 import { AdamW } from "../src/train/adamw.ts";
-import { relativeError } from "./ops/harness.ts";
+import { relativeError } from "./ops/measure.ts";
 import { useDevice } from "./device.ts";
 
 const FORWARD = 1e-4; // a few dozen layers in f32, each with its own rounding

@@ -49,6 +49,16 @@ describe.each([
     expect(second).toEqual(first);
   });
 
+  test("a query with NaN makes the gradients of all keys and values NaN", async () => {
+    using _scope = device().scope();
+    const [q, k, v] = [[1, NaN], [1, 2, 3], [4, 5, 6]].map((values) => tensor(device(), Float32Array.from(values), [1, 1, values.length, 1]));
+    for (const input of [q, k, v]) input.requiresGrad = true;
+    const y = attention(q, k, v);
+    y.backward(random(device(), y.shape, 1));
+    expect([...(await q.grad!.read())].map(Number.isNaN)).toEqual([false, true]);
+    for (const input of [k, v]) expect([...(await input.grad!.read())]).toEqual([NaN, NaN, NaN]);
+  });
+
   test("packed gives the same bits as three tensors", async () => {
     using _scope = device().scope();
     const [batch, length, heads, headSize] = [2, 19, 3, 8];

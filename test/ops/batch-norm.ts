@@ -1,6 +1,7 @@
 import { batchNorm } from "../../src/autograd/ops/batch-norm.ts";
+import type { Generator } from "../../src/core/rng.ts";
 import type { Shape } from "../../src/core/shape.ts";
-import { at, referenceOf, type Input, type OpCase, type Reference, type Sample } from "./op-case.ts";
+import { at, once, randomShape, randomSize, referenceOf, type Input, type OpCase, type Reference, type Sample } from "./op-case.ts";
 
 interface BatchNormCaseAttrs {
   readonly training: boolean;
@@ -84,6 +85,25 @@ function samplesOf(residual: boolean): Sample<BatchNormCaseAttrs>[] {
   ];
 }
 
+/** Values about ±1, so that a ReLU after the normalisation has its kink where none is. */
+function halves(random: Generator, shape: Shape): number[] {
+  return [...referenceOf(shape, () => Math.fround((once(random, 2) ? 1 : -1) * (0.8 + 0.4 * random.uniform()))).data];
+}
+
+/** At least six values a channel in training: of two, what is left after mean and spread are taken off is but rounding. */
+function fuzzOf(residual: boolean): (random: Generator) => Sample<BatchNormCaseAttrs> {
+  return (random) => {
+    const training = !once(random, 4);
+    const plane = randomShape(random, random.pick([0, 1, 2, 2, 2]), 160);
+    const least = training ? Math.ceil(6 / plane.reduce((product, size) => product * size, 1)) : 1;
+    const shape = [Math.max(least, randomSize(random, 9)), randomSize(random, 20), ...plane];
+    const attrs = { training, activation: once(random, 2) ? "relu" : "none", momentum: random.pick([0.1, 0.3]), eps: random.pick([1e-5, 1e-3]) } as const;
+    const drawn = inputs(shape, residual, attrs.activation === "relu" ? { values: halves(random, shape) } : {});
+    const narrow = drawn.map((input, i) => (attrs.activation === "relu" && [2, 3, 5].includes(i) ? { ...input, low: -0.1, high: 0.1 } : input));
+    return { name: `${shape.join("×")} ${JSON.stringify(attrs)}`, inputs: narrow, attrs };
+  };
+}
+
 const bench: Sample<BatchNormCaseAttrs>[] = [[32, 16, 48, 48], [32, 32, 24, 24], [32, 64, 12, 12]].flatMap((shape) =>
   [false, true].map((residual) => ({ name: `${residual ? "residual, " : ""}ReLU ${shape.join("×")}`, inputs: inputs(shape, residual), attrs: { training: true, activation: "relu" as const } })),
 );
@@ -102,6 +122,7 @@ export const batchNormCase: OpCase<BatchNormCaseAttrs> = {
     { name: "weights of another size", inputs: [{ shape: [2, 3, 4, 4] }, ...inputs([2, 4], false).slice(1)], attrs: { training: true, activation: "none" }, message: /must be \[3\] for x \[2,3,4,4\]; got \[4\]/ },
     { name: "training on one value per channel", inputs: inputs([1, 4, 1, 1], false), attrs: { training: true, activation: "none" }, message: /more than one value per channel; got x \[1,4,1,1\]/ },
   ],
+  fuzz: fuzzOf(false),
   bench: bench.filter(({ inputs: { length } }) => length === 5),
 };
 
@@ -117,6 +138,7 @@ export const batchNormResidualCase: OpCase<BatchNormCaseAttrs> = {
   refused: [
     { name: "a residual of another shape", inputs: [...inputs([2, 4, 3, 3], false), { shape: [2, 4, 3, 1] }], attrs: { training: true, activation: "relu" }, message: /the residual must have the shape of x, \[2,4,3,3\]; got \[2,4,3,1\]/ },
   ],
+  fuzz: fuzzOf(true),
   bench: bench.filter(({ inputs: { length } }) => length === 6),
 };
 

@@ -1,15 +1,18 @@
-import { add, div, mul, sub } from "../../src/autograd/ops/binary.ts";
+import { add, div, maximum, minimum, mul, pow, sub } from "../../src/autograd/ops/binary.ts";
 import type { Tensor } from "../../src/autograd/tensor.ts";
 import type { Shape } from "../../src/core/shape.ts";
-import { at, referenceOf, type Input, type OpCase, type Sample } from "./op-case.ts";
+import { at, randomInteger, randomShape, randomStretched, referenceOf, type Input, type OpCase, type Sample } from "./op-case.ts";
 
 type Nothing = Record<never, never>;
 
-const FUNCTIONS: Readonly<Record<string, { fn: (a: Tensor, b: Tensor | number) => Tensor; value: (a: number, b: number) => number }>> = {
+const FUNCTIONS: Readonly<Record<string, { fn: (a: Tensor, b: Tensor | number) => Tensor; value: (a: number, b: number) => number; error?: number }>> = {
   add: { fn: add, value: (a, b) => a + b },
   sub: { fn: sub, value: (a, b) => a - b },
   mul: { fn: mul, value: (a, b) => a * b },
   div: { fn: div, value: (a, b) => a / b },
+  pow: { fn: pow, value: (a, b) => a ** b, error: 1e-6 },
+  maximum: { fn: maximum, value: Math.max },
+  minimum: { fn: minimum, value: Math.min },
 };
 
 /** The index into a tensor of shape `from` of an index into what it broadcasts to. */
@@ -22,7 +25,7 @@ function sample(a: Shape, b: Shape): Sample<Nothing> {
   return { name: `[${a}] and [${b}]`, inputs: [input(a), input(b)], attrs: {} };
 }
 
-export const binaryCases: readonly OpCase<Nothing>[] = Object.entries(FUNCTIONS).map(([name, { fn, value }]) => ({
+export const binaryCases: readonly OpCase<Nothing>[] = Object.entries(FUNCTIONS).map(([name, { fn, value, error = 2e-7 }]) => ({
   name,
   apply: ([a, b]) => [fn(a, b as Tensor)],
   reference: ([a, b]) => {
@@ -31,7 +34,7 @@ export const binaryCases: readonly OpCase<Nothing>[] = Object.entries(FUNCTIONS)
     const shape = Array.from({ length: rank }, (_, axis) => Math.max(size(a.shape, axis), size(b.shape, axis)));
     return [referenceOf(shape, (index) => value(at(a, ...shrink(index, a.shape)), at(b, ...shrink(index, b.shape))))];
   },
-  tolerance: { forward: 2e-7, gradient: 1e-6, reason: "up to three roundings of f32, and a sum" },
+  tolerance: { forward: error, gradient: 1e-6 + error, reason: "up to three roundings of f32 (a power: of its logarithm), and a sum" },
   samples: [
     sample([3, 5], [3, 5]),
     sample([2, 3, 4], [2, 3, 4]),
@@ -50,20 +53,25 @@ export const binaryCases: readonly OpCase<Nothing>[] = Object.entries(FUNCTIONS)
   ],
   refused: [
     { ...sample([2, 3], [2, 4]), name: "shapes that do not broadcast", message: new RegExp(`${name}: shapes must broadcast; got \\[2,3\\] and \\[2,4\\], which differ at axis -1`) },
-    { name: "i32", inputs: [{ shape: [2], dtype: "i32" }, { shape: [2] }], attrs: {}, message: new RegExp(`${name}: needs f32 tensors; got i32`) },
+    { name: "i32", inputs: [{ shape: [2], dtype: "i32" }, { shape: [2] }], attrs: {}, message: new RegExp(`${name}: needs f32 or f16 tensors; got i32`) },
   ],
+  fuzz: (random) => {
+    const shape = randomShape(random, randomInteger(random, 0, 4));
+    return sample(randomStretched(random, shape), randomStretched(random, shape));
+  },
   bench: name === "add" ? [sample([8, 256, 56, 56], [8, 256, 56, 56]), sample([8, 64, 768], [768])] : [],
 }));
 
+function numberSample(shape: Shape, b: number): Sample<{ b: number }> {
+  return { name: `[${shape}] and ${b}`, inputs: [{ shape, low: 0.5, high: 2 }], attrs: { b } };
+}
+
 /** A number on the right side. */
-export const numberCases: readonly OpCase<{ b: number }>[] = Object.entries(FUNCTIONS).map(([name, { fn, value }]) => ({
+export const numberCases: readonly OpCase<{ b: number }>[] = Object.entries(FUNCTIONS).map(([name, { fn, value, error = 2e-7 }]) => ({
   name: `${name} of a number`,
   apply: ([a], { b }) => [fn(a, b)],
   reference: ([a], { b }) => [{ shape: a.shape, data: a.data.map((x) => value(x, b)) }],
-  tolerance: { forward: 2e-7, gradient: 2e-7, reason: "two roundings of f32" },
-  samples: [
-    { name: "odd", inputs: [{ shape: [3, 7] }], attrs: { b: 1.7 } },
-    { name: "packed", inputs: [{ shape: [4, 3] }], attrs: { b: -0.3 } },
-    { name: "neutral", inputs: [{ shape: [3] }], attrs: { b: 1 } },
-  ],
+  tolerance: { forward: error, gradient: error, reason: "two roundings of f32 (a power: of its logarithm)" },
+  samples: [numberSample([3, 7], 1.7), numberSample([4, 3], -0.3), numberSample([3], 1)],
+  fuzz: (random) => numberSample(randomShape(random, randomInteger(random, 0, 3)), random.pick([-3, -0.3, 1, 1.7])),
 }));

@@ -4,7 +4,7 @@ import { tensor } from "../../src/autograd/tensor.ts";
 import { assign } from "../../src/kernels/assign.ts";
 import { combine } from "../../src/kernels/combine.ts";
 import { useDevice } from "../device.ts";
-import { relativeError } from "./harness.ts";
+import { relativeError } from "./measure.ts";
 import { valuesOf } from "./op-case.ts";
 
 describe("combine and assign", () => {

@@ -1,6 +1,6 @@
 import { concat } from "../../src/autograd/ops/concat.ts";
 import type { Shape } from "../../src/core/shape.ts";
-import { at, referenceOf, type OpCase, type Sample } from "./op-case.ts";
+import { at, once, randomInteger, randomShape, randomSize, referenceOf, type OpCase, type Sample } from "./op-case.ts";
 
 interface Attrs {
   readonly axis: number;
@@ -42,5 +42,11 @@ export const concatCase: OpCase<Attrs> = {
     { ...sample(0, [2, 3], [2]), name: "another rank", message: /got f32 \[2,3\] and f32 \[2\]/ },
     { name: "two types", inputs: [{ shape: [2] }, { shape: [2], dtype: "i32" }], attrs: { axis: 0 }, message: /got f32 \[2\] and i32 \[2\]/ },
   ],
+  fuzz: (random) => {
+    const shape = randomShape(random, randomInteger(random, 1, 4), 200);
+    const axis = random.integer(shape.length);
+    const shapes = Array.from({ length: randomInteger(random, 1, 9) }, () => shape.with(axis, randomSize(random, 9)));
+    return sample(once(random, 3) ? axis - shape.length : axis, ...shapes);
+  },
   bench: [sample(1, [8, 1, 768], [8, 64, 768])],
 };

@@ -1,7 +1,9 @@
 import { conv2d, type Conv2dOptions } from "../../src/autograd/ops/conv2d.ts";
-import type { OpCase, Reference, Sample } from "./op-case.ts";
+import type { Generator } from "../../src/core/rng.ts";
+import { once, randomInteger, type OpCase, type Reference, type Sample } from "./op-case.ts";
 
-function pair(value: number | readonly [number, number] | undefined, otherwise: number): readonly [number, number] {
+/** Height and width of an attribute that may be one number, or left out. */
+export function pair(value: number | readonly [number, number] | undefined, otherwise: number): readonly [number, number] {
   if (value === undefined) return [otherwise, otherwise];
   return typeof value === "number" ? [value, value] : value;
 }
@@ -46,6 +48,23 @@ function sample(x: readonly number[], weight: readonly number[], attrs: Conv2dOp
   return { name: `${x.join("×")} with ${weight.join("×")} ${JSON.stringify(attrs)}${bias ? "" : " without bias"}`, inputs, attrs };
 }
 
+/** One number for both axes, or one each. */
+export function randomPair(random: Generator, low: number, high: number): number | [number, number] {
+  return once(random, 2) ? randomInteger(random, low, high) : [randomInteger(random, low, high), randomInteger(random, low, high)];
+}
+
+function fuzz(random: Generator): Sample<Conv2dOptions> {
+  const groups = random.pick([1, 1, 1, 2, 3, 4]);
+  const [inputs, outputs] = [randomInteger(random, 1, groups === 1 ? 9 : 3), groups * randomInteger(random, 1, groups === 1 ? 9 : 3)];
+  const kernel = [randomInteger(random, 1, 4), randomInteger(random, 1, 4)];
+  const options = { stride: randomPair(random, 1, 3), padding: randomPair(random, 0, 3), dilation: randomPair(random, 1, 3), groups };
+  const size = [0, 1].map((axis) => {
+    const least = pair(options.dilation, 1)[axis] * (kernel[axis] - 1) + 1 - 2 * pair(options.padding, 0)[axis];
+    return Math.max(1, least) + random.integer(10);
+  });
+  return sample([randomInteger(random, 1, 3), inputs * groups, ...size], [outputs, inputs, ...kernel], options, once(random, 2));
+}
+
 export const conv2dCase: OpCase<Conv2dOptions> = {
   name: "conv2d",
   apply: ([x, weight, bias], attrs) => [conv2d(x, weight, bias, attrs)],
@@ -73,6 +92,7 @@ export const conv2dCase: OpCase<Conv2dOptions> = {
     { name: "a stride of 0", inputs: [{ shape: [1, 1, 4, 4] }, { shape: [1, 1, 3, 3] }], attrs: { stride: 0 }, message: /stride and dilation must be at least 1/ },
     { name: "a bias of another size", inputs: [{ shape: [1, 1, 4, 4] }, { shape: [2, 1, 3, 3] }, { shape: [1] }], attrs: {}, message: /bias must be \[2\]/ },
   ],
+  fuzz,
   bench: [
     sample([32, 3, 48, 48], [16, 3, 3, 3], { padding: 1 }, false),
     sample([32, 16, 48, 48], [16, 16, 3, 3], { padding: 1 }, false),

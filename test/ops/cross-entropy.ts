@@ -1,5 +1,6 @@
 import { crossEntropy, type CrossEntropyOptions } from "../../src/autograd/ops/cross-entropy.ts";
-import { referenceOf, type Input, type OpCase, type Reference, type Sample } from "./op-case.ts";
+import type { Generator } from "../../src/core/rng.ts";
+import { once, randomSize, referenceOf, type Input, type OpCase, type Reference, type Sample } from "./op-case.ts";
 
 function reference([logits, targets]: readonly Reference[], { ignoreIndex = -100, labelSmoothing = 0, reduction = "mean" }: CrossEntropyOptions): readonly Reference[] {
   const [n, v] = logits.shape;
@@ -33,6 +34,15 @@ function sample(n: number, v: number, attrs: CrossEntropyOptions = {}, logits: P
   return { name: `${n}×${v}${options}`, inputs: [{ shape: [n, v], low: -5, high: 5, ...logits }, targetsOf(n, v, attrs.ignoreIndex ?? -100)], attrs };
 }
 
+function fuzz(random: Generator): Sample<CrossEntropyOptions> {
+  const classes = 1 + randomSize(random) * random.pick([1, 1, 7]);
+  const options = { ignoreIndex: random.pick([-100, 0, 1]), labelSmoothing: random.pick([0, 0.1, 0.5]), reduction: random.pick(["mean", "sum"] as const) };
+  const rows = 1 + randomSize(random);
+  // Nothing at all to learn from makes the mean NaN, which has a test of its own.
+  const targets = Array.from({ length: rows }, (_, i) => (i > 0 && once(random, 6) ? options.ignoreIndex : random.integer(classes))).with(0, options.ignoreIndex === 0 ? 1 : 0);
+  return { ...sample(rows, classes, options), inputs: [{ shape: [rows, classes], low: -5, high: 5 }, { shape: [rows], dtype: "i32", values: targets }] };
+}
+
 const smoothed = { labelSmoothing: 0.1 };
 
 export const crossEntropyCase: OpCase<CrossEntropyOptions> = {
@@ -58,6 +68,7 @@ export const crossEntropyCase: OpCase<CrossEntropyOptions> = {
     { name: "f32 targets", inputs: [{ shape: [3, 4] }, { shape: [3] }], attrs: {}, message: /targets must be i32; got f32/ },
     { name: "a smoothing above 1", inputs: [{ shape: [3, 4] }, { shape: [3], dtype: "i32" }], attrs: { labelSmoothing: 1.5 }, message: /labelSmoothing must lie in 0\.\.1; got 1\.5/ },
   ],
+  fuzz,
   bench: [sample(640, 512), sample(640, 2048), sample(640, 2048, smoothed), sample(64, 50_257)],
 };
 
@@ -76,5 +87,6 @@ export const crossEntropyValuesCase: OpCase<CrossEntropyOptions> = {
     { name: "a target below 0", inputs: [{ shape: [2, 5] }, { shape: [2], dtype: "i32", values: [1, -2_000_000_000] }], attrs: {} },
   ],
   refused: [],
+  fuzz: undefined,
   bench: [],
 };

@@ -2,7 +2,7 @@ import { dropout } from "../../src/autograd/ops/dropout.ts";
 import { DeviceGenerator } from "../../src/autograd/random.ts";
 import { threefry } from "../../src/core/rng.ts";
 import type { Shape } from "../../src/core/shape.ts";
-import type { OpCase, Sample } from "./op-case.ts";
+import { randomInteger, randomShape, type OpCase, type Sample } from "./op-case.ts";
 
 interface Attrs {
   readonly p: number;
@@ -43,5 +43,6 @@ export const dropoutCase: OpCase<Attrs> = {
     { ...sample([3], -0.1), name: "a negative p", message: /got -0\.1/ },
     { ...sample([3], NaN), name: "NaN", message: /got NaN/ },
   ],
+  fuzz: (random) => sample(randomShape(random, randomInteger(random, 0, 3)), random.pick([1e-3, 0.1, 0.5, 0.9]), random.nextU32(), random.nextU32(), random.nextU32()),
   bench: [sample([8, 64, 768], 0.1)],
 };

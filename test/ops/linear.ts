@@ -1,5 +1,6 @@
 import { linear } from "../../src/autograd/ops/linear.ts";
-import type { OpCase, Reference, Sample } from "./op-case.ts";
+import type { Generator } from "../../src/core/rng.ts";
+import { once, randomShape, randomSize, type OpCase, type Reference, type Sample } from "./op-case.ts";
 
 type NoAttrs = Record<never, never>;
 
@@ -22,6 +23,10 @@ function sample(x: readonly number[], outputs: number, bias = true): Sample<NoAt
   return { name: `${x.join("×")} → ${outputs}${bias ? "" : " without bias"}`, inputs, attrs: {} };
 }
 
+function fuzz(random: Generator): Sample<NoAttrs> {
+  return sample([...randomShape(random, random.integer(3), 60), randomSize(random)], randomSize(random), !once(random, 3));
+}
+
 export const linearCase: OpCase<NoAttrs> = {
   name: "linear",
   apply: ([x, weight, bias]) => [linear(x, weight, bias)],
@@ -32,5 +37,6 @@ export const linearCase: OpCase<NoAttrs> = {
     { name: "a weight of another input size", inputs: [{ shape: [2, 5] }, { shape: [3, 4] }], attrs: {}, message: /weight must be \[O,I\]/ },
     { name: "a bias of another size", inputs: [{ shape: [2, 4] }, { shape: [3, 4] }, { shape: [4] }], attrs: {}, message: /bias must be \[3\]; got \[4\]/ },
   ],
+  fuzz,
   bench: [sample([640, 128], 512), sample([640, 256], 1024)],
 };

@@ -6,8 +6,9 @@ import type { Variant } from "../../src/kernels/gemm-product.ts";
 import type { KernelLimits } from "../../src/kernels/kernel.ts";
 import { matmul, sumParts, type MatmulAttrs } from "../../src/kernels/matmul.ts";
 import { useDevice } from "../device.ts";
-import { relativeError, testOp } from "./harness.ts";
+import { testOp } from "./harness.ts";
 import { matmulCase, matmulReference } from "./matmul.ts";
+import { relativeError } from "./measure.ts";
 import { valuesOf } from "./op-case.ts";
 
 testOp(matmulCase);
@@ -21,6 +22,7 @@ const LIMITS: KernelLimits = {
   maxComputeWorkgroupsPerDimension: 65_535,
   features: new Set(["subgroups"]),
   cooperativeWorkgroups: false,
+  emulateF16: false,
 };
 
 const ACTIVATIONS = {
@@ -53,7 +55,7 @@ describe("matmul kernel", () => {
     const [reference] = matmulReference(shapes.map((shape, i) => ({ shape, data: values[i] })), attrs);
     const activate = ACTIVATIONS[attrs.activation ?? "none"];
     const expected = reference.data.map((value, i) => activate(value + (attrs.bias === true ? values[2][i % n] : 0)));
-    const found = await ((attrs.splits ?? 1) > 1 ? run(sumParts, [out], {})[0] : out).read();
+    const found = await ((attrs.splits ?? 1) > 1 ? run(sumParts, [out], { dtype: "f32" })[0] : out).read();
     return { found, expected };
   }
 
@@ -61,7 +63,8 @@ describe("matmul kernel", () => {
     return gemmVariants(size, { ...LIMITS, ...changed }).map((variant) => [JSON.stringify(variant), variant]);
   }
 
-  test.each([...variants({ cooperativeWorkgroups: false }), ...variants({ cooperativeWorkgroups: true })])("%s", async (_, variant) => {
+  test.each([...variants({ cooperativeWorkgroups: false,
+  emulateF16: false }), ...variants({ cooperativeWorkgroups: true })])("%s", async (_, variant) => {
     // Workgroup memory takes the software adapter seconds to compile: one layout is enough there.
     for (const transpose of variant.family === "shared" ? [false] : [false, true]) {
       const { found, expected } = await product({ transposeA: transpose, transposeB: transpose, bias: true, variant });

@@ -1,5 +1,6 @@
 import { matmul, type MatmulOptions } from "../../src/autograd/ops/matmul.ts";
-import type { OpCase, Reference, Sample } from "./op-case.ts";
+import type { Generator } from "../../src/core/rng.ts";
+import { once, randomShape, randomSize, randomStretched, type OpCase, type Reference, type Sample } from "./op-case.ts";
 
 /** Offsets of the matrices that belong to each matrix of the output, with axes of size 1 stretched. */
 function matrixOffsets(batch: readonly number[], of: Reference): number[] {
@@ -40,6 +41,15 @@ function sample(a: readonly number[], b: readonly number[], attrs: MatmulOptions
   return { name: `${a.join("×")}${marks}`, inputs: [{ shape: a }, { shape: b }], attrs };
 }
 
+function fuzz(random: Generator): Sample<MatmulOptions> {
+  const [m, k, n] = [randomSize(random), once(random, 8) ? 257 : randomSize(random), randomSize(random)];
+  const batch = randomShape(random, random.integer(3), 6);
+  const [transposeA, transposeB] = [once(random, 2), once(random, 2)];
+  const a = [...randomStretched(random, batch), ...(transposeA ? [k, m] : [m, k])];
+  const b = [...randomStretched(random, batch), ...(transposeB ? [n, k] : [k, n])];
+  return sample(a, b, { transposeA, transposeB });
+}
+
 export const matmulCase: OpCase<MatmulOptions> = {
   name: "matmul",
   apply: ([a, b], attrs) => [matmul(a, b, attrs)],
@@ -67,5 +77,6 @@ export const matmulCase: OpCase<MatmulOptions> = {
     { name: "inner sizes that differ", inputs: [{ shape: [3, 4] }, { shape: [3, 4] }], attrs: {}, message: /inner sizes must be equal; got 4 .* and 3/ },
     { name: "batches that do not broadcast", inputs: [{ shape: [2, 3, 4] }, { shape: [3, 4, 5] }], attrs: {}, message: /broadcast/ },
   ],
+  fuzz,
   bench: [sample([512, 512], [512, 512]), sample([1024, 1024], [1024, 1024]), sample([640, 128], [512, 128], { transposeB: true })],
 };

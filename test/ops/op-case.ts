@@ -23,6 +23,8 @@ export interface Sample<Attrs> {
   readonly name: string;
   readonly inputs: readonly Input[];
   readonly attrs: Attrs;
+  /** The error that is allowed where tensors are stored in f16, if it must be larger than the usual 2e-3; with a comment why. */
+  readonly f16?: number;
 }
 
 /** Inputs that an op must refuse, and what its message must say. */
@@ -50,6 +52,11 @@ export interface OpCase<Attrs> {
   readonly refused?: readonly Refusal<Attrs>[];
   /** Shapes that the models use, for `npm run bench`. */
   readonly bench?: readonly Sample<Attrs>[];
+  /**
+   * A small sample of random sizes and attributes, for `npm run fuzz`. Its inputs leave the op well-conditioned, and
+   * differentiable where they stand. All its randomness comes from the generator, so that a seed repeats it.
+   */
+  readonly fuzz?: (random: Generator) => Sample<Attrs>;
 }
 
 /** The values of a sample's input; the same at every run. */
@@ -79,4 +86,51 @@ export function at(tensor: Reference, ...index: readonly number[]): number {
   let flat = 0;
   tensor.shape.forEach((n, axis) => (flat = flat * n + index[axis]));
   return tensor.data[flat];
+}
+
+/** Sizes that fuzzing tries: one, odd ones, multiples of four (where kernels read vectors), and those about a tile's. */
+const SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 20, 31, 32, 33, 40] as const;
+
+/** A whole number from `low` to `high`, both included. */
+export function randomInteger(random: Generator, low: number, high: number): number {
+  return low + random.integer(high - low + 1);
+}
+
+/** True once in `times`. */
+export function once(random: Generator, times: number): boolean {
+  return random.integer(times) === 0;
+}
+
+/** A size of one axis. */
+export function randomSize(random: Generator, most = 40): number {
+  return random.pick(SIZES.filter((size) => size <= most));
+}
+
+/** A shape of so many axes that holds at most so many elements; which axis is the long one is left to chance. */
+export function randomShape(random: Generator, rank: number, elements = 1200): number[] {
+  const shape = Array<number>(rank).fill(1);
+  let rest = elements;
+  for (const axis of random.shuffle([...shape.keys()])) {
+    shape[axis] = randomSize(random, rest);
+    rest = Math.floor(rest / shape[axis]);
+  }
+  return shape;
+}
+
+/** A shape that broadcasts to the given one: some axes have size 1, some in front are left out. */
+export function randomStretched(random: Generator, shape: Shape): number[] {
+  return shape.slice(random.integer(shape.length + 1) * random.integer(2)).map((size) => (once(random, 3) ? 1 : size));
+}
+
+/** Some axes of a tensor in any order, from the front or from the end; at times none is given, which means all. */
+export function randomAxes(random: Generator, rank: number): number[] | undefined {
+  if (rank === 0 || once(random, 5)) return undefined;
+  const axes = random.shuffle([...Array(rank).keys()]).slice(0, randomInteger(random, 1, rank));
+  return axes.map((axis) => (once(random, 3) ? axis - rank : axis));
+}
+
+/** Values in −0.5 … 0.5 that all differ by more than a finite difference moves them, in any order. */
+export function distinctValues(random: Generator, shape: Shape): number[] {
+  const size = sizeOf(shape);
+  return random.shuffle(Array.from({ length: size }, (_, i) => Math.fround(i / size - 0.5)));
 }

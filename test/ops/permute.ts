@@ -1,6 +1,6 @@
 import { transpose } from "../../src/autograd/ops/permute.ts";
 import type { Shape } from "../../src/core/shape.ts";
-import { at, referenceOf, type Input, type OpCase, type Sample } from "./op-case.ts";
+import { at, randomInteger, randomShape, referenceOf, type Input, type OpCase, type Sample } from "./op-case.ts";
 
 interface Attrs {
   readonly permutation?: readonly number[];
@@ -41,5 +41,9 @@ export const transposeCase: OpCase<Attrs> = {
     { ...sample([2, 3], [0, 2]), name: "an axis outside the rank", message: /axis must be in -2\.\.1 for rank 2; got 2/ },
     { ...sample([3]), name: "a vector without a permutation", message: /transpose: the permutation must/ },
   ],
+  fuzz: (random) => {
+    const shape = randomShape(random, randomInteger(random, 0, 5));
+    return sample(shape, random.shuffle([...shape.keys()]));
+  },
   bench: [sample([8, 64, 12, 64], [0, 2, 1, 3]), sample([768, 3072])],
 };

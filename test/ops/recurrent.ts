@@ -119,8 +119,6 @@ export function recurrentCase(network: Network): OpCase<Attrs> {
     ],
     refused: [
       refusal("x without an axis of steps", 0, [2, 4], "x must be \\[B, T, I\\]; got \\[2,4\\]"),
-      refusal("no step", 0, [2, 0, 4], "x must have at least one sequence, one step and one feature; got \\[2,0,4\\]"),
-      refusal("no sequence", 0, [0, 3, 4], "x must have at least one sequence.*got \\[0,3,4\\]"),
       refusal("states of another batch", 1, [1, 3, 5], "h0 must be \\[1,2,5\\].*got \\[1,3,5\\]"),
       refusal("states without layers", 1, [2, 5], "h0 must be \\[L, B, H\\].*got \\[2,5\\]"),
       ...(memory ? [refusal("cell states of another size", 2, [1, 2, 6], "c0 must be \\[1,2,5\\].*got \\[1,2,6\\]")] : []),

@@ -1,6 +1,6 @@
 import { reshape } from "../../src/autograd/ops/reshape.ts";
 import type { Shape } from "../../src/core/shape.ts";
-import type { OpCase } from "./op-case.ts";
+import { once, randomInteger, randomShape, type OpCase } from "./op-case.ts";
 
 interface Attrs {
   readonly shape: Shape;
@@ -18,6 +18,12 @@ export const reshapeCase: OpCase<Attrs> = {
     { name: "inferred size", inputs: [{ shape: [2, 3, 4] }], attrs: { shape: [4, -1], result: [4, 6] } },
     { name: "to a scalar", inputs: [{ shape: [1, 1] }], attrs: { shape: [] } },
   ],
+  fuzz: (random) => {
+    const from = randomShape(random, randomInteger(random, 0, 4));
+    const result = random.shuffle([...from, ...Array<number>(random.integer(2)).fill(1)]);
+    const shape = once(random, 2) || result.length === 0 ? result : result.with(random.integer(result.length), -1);
+    return { name: `[${from}] to [${shape}]`, inputs: [{ shape: from }], attrs: { shape, result } };
+  },
   refused: [
     { name: "another size", inputs: [{ shape: [2, 3] }], attrs: { shape: [4, 2] }, message: /reshape: sizes must agree, with at most one −1; got \[2,3\] \(6 elements\) to \[4,2\]/ },
     { name: "a size that cannot be inferred", inputs: [{ shape: [2, 3] }], attrs: { shape: [4, -1] }, message: /sizes must agree/ },

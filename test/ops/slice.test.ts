@@ -1,4 +1,5 @@
 import { testOp } from "./harness.ts";
-import { sliceCase } from "./slice.ts";
+import { flipCase, sliceCase } from "./slice.ts";
 
 testOp(sliceCase);
+testOp(flipCase);

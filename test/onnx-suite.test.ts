@@ -1,0 +1,3 @@
+import { testCaseFile } from "./case-file.ts";
+
+testCaseFile("the ONNX operator suite", "onnx/onnx.json");

@@ -1,0 +1,4 @@
+import { testOp } from "./harness.ts";
+import { padCase } from "./pad.ts";
+
+testOp(padCase);
