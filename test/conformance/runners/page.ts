@@ -14,9 +14,14 @@ export function visitWith(open: () => Promise<Browser>): (origin: string, finish
       });
       await page.goto(origin);
       await Promise.race([finished, ended]);
-      return await browser.version();
+      return readable(await browser.version());
     } finally {
       await browser.close();
     }
   };
+}
+
+/** `firefox/153.7.0` as people write it: Firefox 153.7.0. */
+function readable(version: string): string {
+  return version.replace("/", " ").replace(/^[a-z]/, (letter) => letter.toUpperCase());
 }
