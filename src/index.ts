@@ -1,7 +1,7 @@
 /** The engine: device, tensors, ops with gradients, recorded steps, layers. Works in Node and in browsers. */
 export * from "./core/errors.ts";
 export { Generator, threefry, type GeneratorState } from "./core/rng.ts";
-export type { DType, TypedArray } from "./core/dtype.ts";
+export type { DType, HostDType, TypedArray } from "./core/dtype.ts";
 export type { HostInput, HostTensor } from "./core/host-tensor.ts";
 export type { Shape } from "./core/shape.ts";
 export { requestDevice, type Device, type DeviceOptions } from "./device/device.ts";
@@ -13,6 +13,7 @@ export { autocast } from "./autograd/autocast.ts";
 export { noGrad } from "./autograd/tape.ts";
 export { defineOp, type BackwardContext, type OpDefinition } from "./autograd/op.ts";
 export { run } from "./autograd/run.ts";
+export type { Kernel, KernelLimits, TensorSpec } from "./kernels/kernel.ts";
 export { recorded, type RecordedOptions, type RecordedStep } from "./autograd/recorded.ts";
 export { DeviceGenerator } from "./autograd/random.ts";
 export * from "./autograd/ops/index.ts";
@@ -22,7 +23,9 @@ export * from "./nn/module.ts";
 export * from "./nn/norm.ts";
 export * from "./nn/quantized.ts";
 export * from "./nn/recurrent.ts";
-export { AdamW } from "./train/adamw.ts";
+export { Adam, AdamW, type AdamOptions, type AdamSettings } from "./train/adamw.ts";
 export { LossScaler, type LossScalerOptions } from "./train/loss-scaler.ts";
-export { SGD } from "./train/sgd.ts";
+export { Muon, type MuonOptions } from "./train/muon.ts";
+export { Optimizer, type ParameterGroup, type Settings, type StepOptions } from "./train/optimizer.ts";
+export { SGD, type SgdOptions } from "./train/sgd.ts";
 export { oneCycle, Plateau, stepDecay, warmupCosine, type Schedule } from "./train/schedule.ts";

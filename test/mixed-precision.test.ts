@@ -3,11 +3,14 @@ import { audit, showAudit } from "../src/autograd/audit.ts";
 import { autocast } from "../src/autograd/autocast.ts";
 import * as ops from "../src/autograd/ops/index.ts";
 import { recorded } from "../src/autograd/recorded.ts";
+import { noGrad } from "../src/autograd/tape.ts";
 import { tensor, type Tensor } from "../src/autograd/tensor.ts";
 import { fromFloat16Bits, toFloat16Bits } from "../src/core/float16.ts";
 import { Generator } from "../src/core/rng.ts";
 import type { Device } from "../src/device/device.ts";
 import { Linear } from "../src/nn/layers.ts";
+import { run } from "../src/autograd/run.ts";
+import { assign } from "../src/kernels/assign.ts";
 import { AdamW } from "../src/train/adamw.ts";
 import { LossScaler } from "../src/train/loss-scaler.ts";
 import { useDevice } from "./device.ts";
@@ -55,6 +58,14 @@ describe("tensors in f16", () => {
     const half = ops.cast(tensor(compiler(), new Float32Array(6), [6]), "f16");
     expect(half.storage.size).toBe(12);
     expect(() => ops.cast(tensor(plain(), new Float32Array(6), [6]), "f16")).toThrow(/f16: this adapter has no feature shader-f16/);
+  });
+
+  test("are assigned across both types", async () => {
+    const [half, whole] = [tensor(emulated(), Float32Array.of(1, 2, 0.1), [3], "f16"), tensor(emulated(), new Float32Array(3), [3])];
+    run(assign, [whole, half], {});
+    expect([...(await whole.read())]).toEqual([1, 2, 0.0999755859375]);
+    run(assign, [half, whole], {});
+    expect([...(await half.read())]).toEqual([1, 2, 0.0999755859375]);
   });
 
   test("refuse integers", () => {
@@ -136,7 +147,7 @@ describe("audit", () => {
     const [x, weight] = [tiny([300, 1e-3], [1, 2]), tiny([300, 0, 0, 1e-5], [2, 2])];
     const earlier = tiny([1, 2, 3, 4], [2, 2]);
     weight.grad = earlier;
-    const rows = await audit(() => ops.sum(ops.square(ops.linear(x, weight))), { lossScale: 2 });
+    const rows = await audit(emulated(), () => ops.sum(ops.square(ops.linear(x, weight))), { lossScale: 2 });
     expect(weight.grad).toBe(earlier);
     expect(x.grad).toBeNull();
     expect(rows.map(({ op }) => op)).toEqual(["linear", "unary", "sum", "sum backward", "unary backward", "linear backward", "linear backward"]);
@@ -150,6 +161,41 @@ describe("audit", () => {
   test("says so where the step is another one at each call", async () => {
     let calls = 0;
     const x = tiny([1, 2], [1, 2]);
-    await expect(audit(() => ops.sum(calls++ === 0 ? x : ops.square(x)))).rejects.toThrow(/audit: the step must be made of the same ops/);
+    await expect(audit(emulated(), () => ops.sum(calls++ === 0 ? x : ops.square(x)))).rejects.toThrow(/audit: the step must be made of the same ops/);
+  });
+});
+
+describe("autocast", () => {
+  const leaf = (values: readonly number[], shape: readonly number[]): Tensor => {
+    const result = tensor(emulated(), Float32Array.from(values), shape);
+    result.requiresGrad = true;
+    return result;
+  };
+
+  test("casts a weight anew where gradients are off, a scope has ended, or an optimiser has changed it", async () => {
+    const weight = leaf([2], [1, 1]);
+    const x = tensor(emulated(), Float32Array.of(3), [1, 1]);
+    const optimizer = new AdamW([{ params: [weight] }], { lr: 1, weightDecay: 0 });
+    const results = autocast(() => {
+      noGrad(() => ops.linear(x, weight));
+      {
+        using _scope = emulated().scope();
+        ops.linear(x, weight);
+      }
+      const before = ops.linear(x, weight);
+      ops.sum(before).backward();
+      optimizer.step();
+      return [before, ops.linear(x, weight)];
+    });
+    expect(await results[0].item()).toBe(6);
+    expect(await results[1].item()).toBe(3); // Adam's first step is the learning rate
+  });
+
+  test("joins what is f16 with what is f32, and refuses asynchronous functions", async () => {
+    const x = leaf([1, 2], [1, 2]);
+    const joined = autocast(() => ops.concat([ops.linear(x, leaf([1, 1], [1, 2])), x], 1));
+    expect(joined.dtype).toBe("f32");
+    expect([...(await joined.read())]).toEqual([3, 1, 2]);
+    expect(() => autocast(async () => undefined)).toThrow(/autocast: the function must not be asynchronous/);
   });
 });

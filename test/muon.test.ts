@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { mseLoss } from "../src/autograd/ops/index.ts";
 import { recorded } from "../src/autograd/recorded.ts";
 import { tensor, type Tensor } from "../src/autograd/tensor.ts";
+import { LossScaler } from "../src/train/loss-scaler.ts";
 import { Muon, orthogonalise } from "../src/train/muon.ts";
 import { Parameter } from "../src/nn/module.ts";
 import type { Device } from "../src/device/device.ts";
@@ -95,5 +96,6 @@ describe("Muon", () => {
     const bias = new Parameter(device(), [4], (values) => values.fill(0));
     expect(() => new Muon([{ params: [bias] }])).toThrow("Muon: every parameter must be a matrix or a convolution; got shape [4] (give it to AdamW)");
     expect(() => new Muon([{ params: [weight] }]).accumulate()).toThrow("Muon: gradients cannot be accumulated over several batches");
+    expect(() => new Muon([{ params: [weight] }]).step({ scaler: new LossScaler(device()) })).toThrow("Muon: a scaled loss is not supported");
   });
 });

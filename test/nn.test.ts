@@ -3,7 +3,7 @@ import { mul, sum } from "../src/autograd/ops/index.ts";
 import { recorded } from "../src/autograd/recorded.ts";
 import { tensor, type Tensor } from "../src/autograd/tensor.ts";
 import { Generator } from "../src/core/rng.ts";
-import { Linear } from "../src/nn/layers.ts";
+import { Conv2d, Linear } from "../src/nn/layers.ts";
 import { BatchNorm1d, BatchNorm2d, freezeBatchNorm } from "../src/nn/norm.ts";
 import { useDevice } from "./device.ts";
 
@@ -42,6 +42,14 @@ describe("freezeBatchNorm", () => {
     expect([...(await norm.running_mean.read())]).toEqual([1, 2]);
     freezeBatchNorm(norm, false);
     expect([...(await norm.forward(x).read())]).toEqual([-3, 3, -5, 5]);
+  });
+});
+
+describe("Conv2d", () => {
+  test("has groups and dilation", async () => {
+    const layer = new Conv2d({ device: device(), generator: new Generator(1) }, 4, 6, 3, { groups: 2, dilation: 2, padding: 2, bias: false });
+    expect(layer.weight.shape).toEqual([6, 2, 3, 3]);
+    expect(layer.forward(tensor(device(), new Float32Array(4 * 25), [1, 4, 5, 5])).shape).toEqual([1, 6, 5, 5]);
   });
 });
 

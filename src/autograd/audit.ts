@@ -2,6 +2,7 @@ import { FLOAT16_MAX } from "../core/float16.ts";
 import { isFloat, type DType } from "../core/dtype.ts";
 import { SightlineError } from "../core/errors.ts";
 import { showShape, type Shape } from "../core/shape.ts";
+import type { Device } from "../device/device.ts";
 import { comparePrecision } from "../kernels/compare-precision.ts";
 import { autocast } from "./autocast.ts";
 import { observeOps } from "./observe.ts";
@@ -39,9 +40,10 @@ export interface AuditOptions {
  * @throws SightlineError if the two runs are not made of the same ops. @throws DeviceError without `shader-f16`.
  *
  * @example
- * console.log(showAudit(await audit(() => model.loss(images, ids), { lossScale: 1024 })));
+ * console.log(showAudit(await audit(device, () => model.loss(images, ids), { lossScale: 1024 })));
  */
-export async function audit(loss: () => Tensor, { lossScale = 1 }: AuditOptions = {}): Promise<AuditRow[]> {
+export async function audit(device: Device, loss: () => Tensor, { lossScale = 1 }: AuditOptions = {}): Promise<AuditRow[]> {
+  using _scope = device.scope();
   const exact = watch(loss, lossScale);
   const mixed = watch(() => autocast(loss), lossScale);
   const names = (results: readonly Result[]): string => results.map(({ op, tensor }) => `${op} ${showShape(tensor.shape)}`).join();
@@ -52,7 +54,7 @@ export async function audit(loss: () => Tensor, { lossScale = 1 }: AuditOptions 
     const [largest, overflows, underflows, difference, norm] = await statistics.read();
     return { op, shape: tensor.shape, dtype: lowered.dtype, largest, overflows, underflows, drift: Math.sqrt(difference / Math.max(norm, 1e-30)) };
   });
-  return Promise.all(rows);
+  return await Promise.all(rows); // before the scope ends
 }
 
 interface Result {
@@ -64,18 +66,21 @@ interface Result {
 function watch(loss: () => Tensor, lossScale: number): Result[] {
   const results: Result[] = [];
   const gradients = new Map<Tensor, Tensor | null>();
-  observeOps(
-    (op, tensors) => {
-      if (op.startsWith("cast")) return;
-      for (const tensor of tensors) if (isFloat(tensor.dtype)) results.push({ op, tensor });
-    },
-    () => {
-      const total = loss();
-      for (const leaf of leavesOf(total)) gradients.set(leaf, leaf.grad);
-      total.backward(full(total.device, total.shape, lossScale));
-    },
-  );
-  for (const [leaf, gradient] of gradients) leaf.grad = gradient;
+  try {
+    observeOps(
+      (op, tensors) => {
+        if (op.startsWith("cast")) return;
+        for (const tensor of tensors) if (isFloat(tensor.dtype)) results.push({ op, tensor });
+      },
+      () => {
+        const total = loss();
+        for (const leaf of leavesOf(total)) gradients.set(leaf, leaf.grad);
+        total.backward(full(total.device, total.shape, lossScale));
+      },
+    );
+  } finally {
+    gradients.forEach((gradient, leaf) => (leaf.grad = gradient));
+  }
   return results;
 }
 

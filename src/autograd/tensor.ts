@@ -17,8 +17,8 @@ import type { TapeNode } from "./tape.ts";
 export class Tensor implements TensorSpec {
   readonly device: Device;
   readonly shape: Shape;
-  /** How elements are stored; a module may change that of its parameters. */
-  dtype: DType;
+  /** How elements are stored; that of a parameter changes with `Module.to`. */
+  readonly dtype: DType;
   /** The memory; views share it, and an optimiser may move a parameter's. */
   storage: Storage;
   /** Where the values begin in the storage: 0 but for {@link window}s. */

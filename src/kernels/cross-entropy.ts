@@ -101,7 +101,8 @@ ${laneReduction("mergeLanes", "Exponentials", "merge(a, b)", layout.lanes)}
 ${smooth ? `\n${laneReduction("sumLanes", "f32", "a + b", layout.lanes)}\n` : ""}
 ${rowEntry(layout)}
   let start = row * ITEMS;
-${smooth ? `  let origin = logits[start]${packed ? ".x" : ""};
+${smooth ? `  let firstLogit = logits[start]${packed ? ".x" : ""};
+  let origin = select(0.0, firstLogit, abs(firstLogit) < 3.0e38); // −Inf where the first class is banned
   var deviations = ${element}(); // about the first logit: a sum of logits far from 0 would lose digits` : ""}
   ${exponentialsOfRow((i) => `logits[start + ${i}]`, packed, smooth ? (value) => `deviations += ${value} - origin;` : undefined)}
   let all = mergeLanes(own, lane);

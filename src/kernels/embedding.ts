@@ -3,7 +3,7 @@
  *
  * The gradient sums, for each row of the table, the gradients at all places that hold its number. Without float atomics,
  * and in the same order at every run: a stable sort of the places by their ids, where each row's places begin
- * (sort-places.ts), and one sum for each element of the table.
+ * (sort.ts), and one sum for each element of the table.
  * The alternative, one thread a row that scans all N ids, takes V·N steps. On a software adapter it took 3.4,
  * 103 and 1,261 ms for V × N × D = 64 × 640 × 128, 8,000 × 2,560 × 256 and 50,257 × 8,192 × 256; this took 1.8, 32 and
  * 139 ms, with a slower sort than today's.

@@ -32,7 +32,7 @@ interface MatrixAttrs {
 
 /**
  * The blocks of a product [M,K] · [K,N] → [M,N], one after the other; blocks of the same outputs add up.
- * Null where a single row of a tensor is too large.
+ * Null where a single row of a tensor is too large, or a sum would have to be cut whose result is f16.
  */
 export function matrixParts<Attrs extends MatrixAttrs>(inputs: readonly TensorSpec[], out: TensorSpec, attrs: Attrs, limits: KernelLimits): Part<Attrs & { block: Block }>[] | null {
   const [a, b] = inputs;
@@ -44,6 +44,7 @@ export function matrixParts<Attrs extends MatrixAttrs>(inputs: readonly TensorSp
   const rowRanges = cut(rows, [...large(a, !transposeA), ...large(out, true)]);
   const columnRanges = cut(columns, large(b, transposeB));
   const termRanges = cut(depth, [...large(a, transposeA), ...large(b, !transposeB)]);
+  if (out.dtype === "f16" && (termRanges?.length ?? 0) > 1) return null; // parts of a sum would be kept in f16
   if (rowRanges === null || columnRanges === null || termRanges === null || !inputs.slice(2).every((bias) => isBindable(bias, limits))) return null;
 
   /** What is bound of a matrix, and where in it the block begins. */

@@ -12,6 +12,7 @@ import { requireFloat } from "./elementwise.ts";
 import type { Kernel, KernelLimits, Program, TensorSpec } from "./kernel.ts";
 import { laneReduction, layRows, rowEntry } from "./row-reduce.ts";
 import { bindings, bytesOf, ENTRY_PARAMETERS, f32, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
+import { cutFirstAxis } from "./windows.ts";
 
 const LANES = 64; // as for elementwise functions
 
@@ -94,6 +95,9 @@ ${rowEntry(layout)}
       grid: layout.grid,
     };
   },
+  parts(inputs, attrs, limits) {
+    return cutFirstAxis([...inputs, ...quantize.infer(inputs, attrs)], attrs, limits);
+  },
 };
 
 /** WGSL body that returns the four numbers of word `i` of `row` of a matrix of scalars; 0 beyond the row's end. */
@@ -147,6 +151,9 @@ export const dequantize: Kernel<{ columns: number }> = {
   },
   program([{ shape: [rows] }], { columns }, limits) {
     return unpackRows(rows, columns, [], "place", "true", limits);
+  },
+  parts(inputs, attrs, limits) {
+    return cutFirstAxis([...inputs, ...dequantize.infer(inputs, attrs)], attrs, limits);
   },
 };
 

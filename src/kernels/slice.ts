@@ -25,6 +25,13 @@ export interface SpreadAttrs {
   readonly value?: number;
 }
 
+/** A number of type `T` (f32 or vec4<f32>), infinite ones from their bits: WGSL has no literals for those. */
+function floatLiteral(value: number): string {
+  if (Number.isFinite(Math.fround(value))) return `T(${f32(value)})`;
+  const bits = new Uint32Array(Float32Array.of(value).buffer)[0];
+  return `T(bitcast<f32>(${bits}u + (along & 0u)))`; // what the compiler can see to be infinite it refuses
+}
+
 /** Places that a slice takes. */
 function countOf({ start, end, step = 1 }: SliceAttrs): number {
   return Math.ceil((end - start) / step);
@@ -111,7 +118,7 @@ export const spread: Kernel<SpreadAttrs> = {
     const inner = sizeOf(x.shape.slice(axis + 1));
     const count = x.shape[axis];
     const out = resized(x, axis, size);
-    const filler = `T(${isFloat(x.dtype) ? f32(value) : value})`;
+    const filler = isFloat(x.dtype) ? floatLiteral(value) : `T(${value})`;
     if (step === 1) {
       const body = (unit: (width: number) => string): string => `let place = along - ${unit(start * inner)}; // wraps to a great number before the part
   out[i] = ${filler};

@@ -2,7 +2,7 @@ import type { Generator } from "../core/rng.ts";
 import type { Device } from "../device/device.ts";
 import type { DeviceGenerator } from "../autograd/random.ts";
 import type { Tensor } from "../autograd/tensor.ts";
-import { conv2d, dropout, embedding, linear } from "../autograd/ops/index.ts";
+import { conv2d, dropout, embedding, linear, type Conv2dOptions } from "../autograd/ops/index.ts";
 import { defaultWeight, kaimingFanOut, normal, uniform } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
 
@@ -32,26 +32,28 @@ export class Linear extends Module {
 export interface Conv2dLayerOptions {
   readonly stride?: number;
   readonly padding?: number;
+  readonly dilation?: number;
+  /** Inputs and outputs are cut into that many groups, each with weights of its own. */
+  readonly groups?: number;
   readonly bias?: boolean;
 }
 
-/** Convolution with a square kernel. x [N, in, H, W] → [N, out, H', W']; weight [out, in, k, k]. */
+/** Convolution with a square kernel. x [N, in, H, W] → [N, out, H', W']; weight [out, in / groups, k, k]. */
 export class Conv2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
-  private readonly stride: number;
-  private readonly padding: number;
+  private readonly options: Conv2dOptions;
 
-  constructor({ device, generator }: Builder, inChannels: number, outChannels: number, kernelSize: number, { stride = 1, padding = 0, bias = true }: Conv2dLayerOptions = {}) {
+  constructor({ device, generator }: Builder, inChannels: number, outChannels: number, kernelSize: number, { bias = true, ...options }: Conv2dLayerOptions = {}) {
     super();
-    this.weight = new Parameter(device, [outChannels, inChannels, kernelSize, kernelSize], kaimingFanOut(generator));
-    this.bias = bias ? new Parameter(device, [outChannels], uniform(generator, 1 / Math.sqrt(inChannels * kernelSize ** 2))) : null;
-    this.stride = stride;
-    this.padding = padding;
+    const inputs = inChannels / (options.groups ?? 1);
+    this.weight = new Parameter(device, [outChannels, inputs, kernelSize, kernelSize], kaimingFanOut(generator));
+    this.bias = bias ? new Parameter(device, [outChannels], uniform(generator, 1 / Math.sqrt(inputs * kernelSize ** 2))) : null;
+    this.options = options;
   }
 
   forward(x: Tensor): Tensor {
-    return conv2d(x, this.weight, this.bias ?? undefined, { stride: this.stride, padding: this.padding });
+    return conv2d(x, this.weight, this.bias ?? undefined, this.options);
   }
 }
 

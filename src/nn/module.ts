@@ -1,4 +1,4 @@
-import { hostDType, typedArray } from "../core/dtype.ts";
+import { hostDType, typedArray, type DType } from "../core/dtype.ts";
 import { ShapeError, SightlineError } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
 import { sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
@@ -30,14 +30,20 @@ export class Parameter extends Tensor {
     super(device, shape, "f32", lasting(device, shape, initialise(shape, init)), true);
   }
 
-  /** Moves the values to memory of another float type. @throws DeviceError as {@link Module.to}. */
-  store(dtype: "f32" | "f16"): void {
+  /**
+   * Moves the values to memory of another float type.
+   * @param moved Old and new memory of parameters that were moved before: some share theirs.
+   * @throws DeviceError as {@link Module.to}.
+   */
+  store(dtype: "f32" | "f16", moved = new Map<Storage, Storage>()): void {
     if (dtype === this.dtype) return;
     const { device, storage } = this;
     if (device.tracing !== null) throw new SightlineError("store: a parameter cannot change its type while a step is recorded");
-    this.storage = noGrad(() => cast(this.detach(), dtype)).keep().storage;
-    this.dtype = dtype;
-    device.release(storage);
+    const known = moved.get(storage);
+    this.storage = known ?? noGrad(() => cast(this.detach(), dtype)).keep().storage;
+    (this as { dtype: DType }).dtype = dtype;
+    moved.set(storage, this.storage);
+    if (known === undefined) device.release(storage);
     device.relocations++; // recordings use the old memory
   }
 }
@@ -125,7 +131,8 @@ export abstract class Module {
    * @throws DeviceError if the adapter has no `shader-f16`.
    */
   to(dtype: "f32" | "f16"): this {
-    for (const parameter of this.parameters()) parameter.store(dtype);
+    const moved = new Map<Storage, Storage>();
+    for (const parameter of this.parameters()) parameter.store(dtype, moved);
     return this;
   }
 

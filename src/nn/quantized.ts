@@ -87,12 +87,14 @@ export function quantizeModule(model: Module, { keep = [] }: { readonly keep?: r
   const before = bytesOf(model);
   const weights = new Map<Storage, QuantizedWeight>();
   const layers = new Map<Module, Module>();
+  for (const { layer: { weight } } of changed) {
+    if (weight.device.tracing !== null) throw new SightlineError("quantizeModule: a model cannot be changed while a step is recorded");
+    if (!weights.has(weight.storage)) weights.set(weight.storage, quantizeWeight(weight));
+  }
   for (const { layer, replace } of changed) {
     const { weight } = layer;
-    if (weight.device.tracing !== null) throw new SightlineError("quantizeModule: a model cannot be changed while a step is recorded");
-    const quantized = weights.get(weight.storage) ?? quantizeWeight(weight);
+    const quantized = weights.get(weight.storage)!;
     const replacement = layers.get(layer) ?? (layer instanceof Linear ? new QuantizedLinear(quantized, layer.bias) : new QuantizedEmbedding(quantized));
-    weights.set(weight.storage, quantized);
     layers.set(layer, replacement);
     replace(replacement);
     weight.device.relocations++; // recordings use the old memory

@@ -13,7 +13,7 @@ export interface AdamOptions extends Partial<AdamSettings> {
 }
 
 /**
- * AdamW, and Adam with `decoupled: false`; the defaults are those of torch.optim.AdamW (lr 1e-3, betas 0.9 and 0.999,
+ * AdamW; {@link Adam} with `decoupled: false`. The defaults are those of torch.optim.AdamW (lr 1e-3, betas 0.9 and 0.999,
  * epsilon 1e-8, weight decay 0.01).
  *
  * Source: Kingma and Ba 2015, arXiv:1412.6980; Loshchilov and Hutter 2019, arXiv:1711.05101.
@@ -30,5 +30,12 @@ export class AdamW extends Optimizer<AdamSettings> {
     const decay = this.decoupled ? 1 - lr * weightDecay : 1;
     const l2 = this.decoupled ? 0 : weightDecay;
     return [decay, l2, 1 - beta1, beta2, 1 - beta2, lr / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step), epsilon];
+  }
+}
+
+/** Adam: weight decay, 0 where left out, is added to the gradient; otherwise as {@link AdamW}. The same as torch.optim.Adam. */
+export class Adam extends AdamW {
+  constructor(groups: readonly ParameterGroup<AdamSettings>[], options: Omit<AdamOptions, "decoupled"> = {}) {
+    super(groups, { ...options, decoupled: false });
   }
 }

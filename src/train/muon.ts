@@ -49,7 +49,9 @@ export class Muon extends Optimizer<Settings> {
     this.means = this.matrices.map(({ device, size, shape }) => new Tensor(device, shape, "f32", device.allocatePersistent(4 * size, "muon mean", true)));
   }
 
+  /** @throws SightlineError for a scaled loss: directions are made from gradients before their scale is known to fit. */
   override step(options: StepOptions = {}): void {
+    if (options.scaler !== undefined) throw new SightlineError("Muon: a scaled loss is not supported", "train in f32, or with AdamW");
     noGrad(() => {
       this.matrices.forEach((parameter, i) => {
         if (parameter.grad !== null) parameter.grad = this.direction(parameter.grad, this.means[i]);

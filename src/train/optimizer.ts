@@ -1,3 +1,4 @@
+import { forgetCasts } from "../autograd/autocast.ts";
 import { run } from "../autograd/run.ts";
 import { Tensor } from "../autograd/tensor.ts";
 import { CheckpointError, SightlineError } from "../core/errors.ts";
@@ -113,6 +114,7 @@ export abstract class Optimizer<S extends Settings> {
       if (this.accumulates) run(clear, [gradients], {});
     });
     this.dropGradients();
+    forgetCasts();
   }
 
   /**

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { packedCachedAttention, packedSelfAttention } from "../../src/autograd/ops/attention.ts";
+import { keyValueCache, packedCachedAttention, packedSelfAttention } from "../../src/autograd/ops/attention.ts";
 import { recorded } from "../../src/autograd/recorded.ts";
-import { tensor, zeros } from "../../src/autograd/tensor.ts";
+import { tensor } from "../../src/autograd/tensor.ts";
 import { useDevice } from "../device.ts";
 import { appendToCacheCase, cachedAttentionCase, packedCachedAttentionCase } from "./attention-decode.ts";
 import { testOp } from "./harness.ts";
@@ -28,8 +28,8 @@ describe.each([
     for (let b = 0; b < batch; b++) for (let t = 0; t < length; t++) whole.set(word(t, b), (b * length + t) * 3 * width);
     const expected = await packedSelfAttention(tensor(device(), whole, [batch, length, 3 * width]), heads, { causal: true }).read();
 
-    const shape = [batch, heads, length, headSize];
-    const cache = { keys: zeros(device(), shape), values: zeros(device(), shape) };
+    const shape = [batch, heads, length, headSize] as const;
+    const cache = keyValueCache(device(), shape);
     const step = recorded(device(), "decode", (qkv, position) => ({ y: packedCachedAttention(qkv, cache, position) }));
     for (let t = 0; t < length; t++) {
       const { y } = await step.run({ shape: [batch, 1, 3 * width], data: words.slice(t * batch * 3 * width, (t + 1) * batch * 3 * width) }, { shape: [1], data: Uint32Array.of(t) });

@@ -1,4 +1,6 @@
+import { storageBytes } from "../../core/dtype.ts";
 import { sizeOf } from "../../core/shape.ts";
+import type { Device } from "../../device/device.ts";
 import { attentionBackwardDots, attentionBackwardKeys, attentionBackwardQueries } from "../../kernels/attention-backward.ts";
 import { attention as attentionKernel } from "../../kernels/attention.ts";
 import { appendToCache as appendKernel, cachedAttentionParts, cachedAttentionTotal } from "../../kernels/attention-decode.ts";
@@ -6,7 +8,7 @@ import type { AttentionAttrs, HeadLayout } from "../../kernels/attention-layout.
 import { likeOutput, lowered } from "../autocast.ts";
 import { defineOp } from "../op.ts";
 import { run } from "../run.ts";
-import type { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor.ts";
 
 export interface PackedAttentionOptions {
   /** Whether position i sees positions 0 … i only. Default false. */
@@ -71,6 +73,12 @@ export function packedSelfAttention(qkv: Tensor, heads: number, { causal = false
 export interface KeyValueCache {
   readonly keys: Tensor;
   readonly values: Tensor;
+}
+
+/** An empty cache [B,H,Tmax,D] for decoding, which lives until its tensors are disposed; also made while a step is recorded. */
+export function keyValueCache(device: Device, shape: readonly [batch: number, heads: number, positions: number, headSize: number], dtype: "f32" | "f16" = "f32"): KeyValueCache {
+  const empty = (label: string): Tensor => new Tensor(device, shape, dtype, device.allocatePersistent(storageBytes(sizeOf(shape), dtype, device.limits.emulateF16), label, true));
+  return { keys: empty("cached keys"), values: empty("cached values") };
 }
 
 export interface CachedAttentionOptions {

@@ -1,10 +1,13 @@
+import { isFloat } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { normalizeAxis } from "../../core/shape.ts";
 import { concat as concatKernel, MAX_CONCAT } from "../../kernels/concat.ts";
 import { slice } from "../../kernels/slice.ts";
+import { commonFloat } from "../../kernels/wgsl.ts";
 import { defineOp } from "../op.ts";
 import { run } from "../run.ts";
 import type { Tensor } from "../tensor.ts";
+import { cast } from "./cast.ts";
 
 const apply = defineOp<{ axis: number }>({
   name: "concat",
@@ -29,10 +32,11 @@ function join(xs: readonly Tensor[], axis: number): Tensor {
 }
 
 /**
- * Joins tensors along an axis; a negative one counts from the end.
- * @throws ShapeError if there are none, if their types differ, or their shapes in another axis.
+ * Joins tensors along an axis; a negative one counts from the end. Of f16 and f32 together comes f32.
+ * @throws ShapeError if there are none, if their types differ otherwise, or their shapes in another axis.
  */
 export function concat(xs: readonly Tensor[], axis: number): Tensor {
   if (xs.length === 0) throw new ShapeError("concat: needs at least one tensor; got none");
-  return apply(xs, { axis: normalizeAxis(axis, xs[0].shape.length, "concat") })[0];
+  const joined = xs.every(({ dtype }) => isFloat(dtype)) ? xs.map((x) => cast(x, commonFloat(...xs))) : xs;
+  return apply(joined, { axis: normalizeAxis(axis, xs[0].shape.length, "concat") })[0];
 }
