@@ -61,7 +61,8 @@ const UNARY = {
   root: { value: "sqrt(x)", gradient: "select(0.5 * dy / y, T(), y == T())", from: "y" },
   round: { value: "round(x)", ...STEP },
   rsqrt: { value: "inverseSqrt(x)", gradient: "-0.5 * dy * y * y * y", from: "y" },
-  sigmoid: { value: "sigmoid(x)", gradient: "dy * y * (1.0 - y)", from: "y" },
+  // From x: 1 − y cancels where y is near 1.
+  sigmoid: { value: "sigmoid(x)", gradient: "dy * sigmoid(x) * sigmoid(-x)", from: "x" },
   sign: { value: "signum(x)", ...STEP, dropsNan: true },
   silu: { value: "x * sigmoid(x)", gradient: "dy * sigmoid(x) * (1.0 + x * sigmoid(-x))", from: "x" },
   sin: { value: "circular(x, 0.0)", gradient: "dy * circular(x, 1.0)", from: "x" },
