@@ -11,10 +11,10 @@
 import { sizeOf } from "../core/shape.ts";
 import { attentionFlops, keepKey, keyMaskBinding, makeTiles, maskScores, seeKeys, toExponent } from "./attention.ts";
 import { attentionSize, bindingsOf, headElement, headInputs, headsOf, inputHeads, loadFunctions, loadQuad, locateHeads, quadsOf, rowStart, type AttentionAttrs, type AttentionSize, type HeadLayout } from "./attention-layout.ts";
-import { declareSums, eachRow, storeSums, upTo } from "./attention-tiles.ts";
+import { declareSums, eachRow, storeSums } from "./attention-tiles.ts";
 import type { Kernel, TensorSpec } from "./kernel.ts";
 import { EXPONENTIALS, layThreads, rowEntry } from "./row-reduce.ts";
-import { bindings, bytesOf, f32, spec, type Binding } from "./wgsl.ts";
+import { bindings, bytesOf, f32, spec, upTo, type Binding } from "./wgsl.ts";
 
 /** What the gradients need of a query beside its rows of q and dy. */
 const QUERY = { size: 2, wgsl: "struct Query { logSum: f32, dot: f32 }" };

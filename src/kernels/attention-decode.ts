@@ -11,11 +11,10 @@ import { ShapeError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
 import { finishRow, keepKey, keyMaskBinding, MASKED, START, toExponent } from "./attention.ts";
 import { bindingsOf, headElement, headShape, headsOf, inputHeads, loadFunctions, loadQuad, locateHeads, outputShape, quadsOf, requireHeadSize, requireKeyMask, rowStart, storeQuad, type AttentionSize, type HeadLayout, type Heads } from "./attention-layout.ts";
-import { upTo } from "./attention-tiles.ts";
 import { requireFloat } from "./elementwise.ts";
 import type { Kernel, KernelLimits, Program, TensorSpec } from "./kernel.ts";
 import { laneReduction, layThreads, rowEntry } from "./row-reduce.ts";
-import { bindings, bytesOf, commonFloat, ENTRY_PARAMETERS, f32, foldGrid, spec, wgslType, workgroupNumber, type Binding } from "./wgsl.ts";
+import { bindings, bytesOf, commonFloat, ENTRY_PARAMETERS, f32, foldGrid, spec, wgslType, workgroupNumber, upTo, type Binding } from "./wgsl.ts";
 
 const PART = 64; // keys of a part: one for each thread of a workgroup, and few enough to fill a GPU with a single query
 const SHARE = 4; // threads that share a key, so that neighbours read neighbouring vectors

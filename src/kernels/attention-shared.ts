@@ -1,7 +1,7 @@
 import { loadQuad, quadsOf, rowStart, type Heads } from "./attention-layout.ts";
-import { blockEntry, COLUMNS, eachRow, upTo, type Block, type Slot, type TileProblem, type Tiles } from "./attention-tiles.ts";
+import { blockEntry, COLUMNS, eachRow, type Block, type Slot, type TileProblem, type Tiles } from "./attention-tiles.ts";
 import type { Grid, KernelLimits } from "./kernel.ts";
-import { foldGrid } from "./wgsl.ts";
+import { foldGrid, upTo } from "./wgsl.ts";
 
 /** Threads of a workgroup: two warps, so that barriers are cheap. */
 const THREADS = 64;

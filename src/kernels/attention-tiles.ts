@@ -13,7 +13,7 @@
 
 import { rowStart, storeQuad, type Heads } from "./attention-layout.ts";
 import type { Grid } from "./kernel.ts";
-import { ENTRY_PARAMETERS, workgroupNumber } from "./wgsl.ts";
+import { ENTRY_PARAMETERS, workgroupNumber, upTo } from "./wgsl.ts";
 
 /** Columns of the scores that a thread holds of each of its rows: a vector. */
 export const COLUMNS = 4;
@@ -70,11 +70,6 @@ export interface Tiles {
   accumulate(sums: string, weights: string, streamed: Heads): string;
   /** Declares `<result><i>`, the values of all threads of row i combined. */
   exchange(result: string, value: (i: number) => string, combine: (a: string, b: string) => string): string;
-}
-
-/** `0 … n − 1`, to repeat a line of WGSL. */
-export function upTo(n: number): number[] {
-  return [...Array(n).keys()];
 }
 
 /** Repeats a line of WGSL for each row of a thread. */

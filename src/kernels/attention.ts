@@ -1,10 +1,10 @@
 import { attentionSize, bindingsOf, headElement, headInputs, headsOf, inputHeads, loadFunctions, locateHeads, outputShape, type AttentionAttrs, type AttentionSize } from "./attention-layout.ts";
 import { RegisterTiles } from "./attention-register.ts";
 import { SharedTiles } from "./attention-shared.ts";
-import { declareSums, eachRow, storeSums, upTo, type TileProblem, type Tiles } from "./attention-tiles.ts";
+import { declareSums, eachRow, storeSums, type TileProblem, type Tiles } from "./attention-tiles.ts";
 import type { Kernel, KernelLimits, TensorSpec } from "./kernel.ts";
 import { EXPONENTIALS } from "./row-reduce.ts";
-import { bindings, bytesOf, commonFloat, f32, spec, wgslType, type Binding } from "./wgsl.ts";
+import { bindings, bytesOf, commonFloat, f32, spec, wgslType, upTo, type Binding } from "./wgsl.ts";
 
 /** A tiling that suits the adapter. */
 export function makeTiles(problem: TileProblem, limits: KernelLimits): Tiles {

@@ -113,11 +113,6 @@ export function tileOf(variant: Variant): { tileRows: number; tileColumns: numbe
   return { tileRows: variant.rows * variant.groupRows, tileColumns: variant.columns * variant.groupColumns };
 }
 
-/** The numbers from 0 to length - 1. */
-export function range(length: number): number[] {
-  return Array.from({ length }, (_, i) => i);
-}
-
 /** WGSL of an index times a number of elements. */
 export function times(index: string, stride: number): string {
   return stride === 1 ? index : `${index} * ${stride}u`;

@@ -1,4 +1,5 @@
-import { clampIndex, QUAD, range, storeColumn, tileOf, times, unflatten, type Axis, type Product, type RegisterVariant } from "./gemm-product.ts";
+import { clampIndex, QUAD, storeColumn, tileOf, times, unflatten, type Axis, type Product, type RegisterVariant } from "./gemm-product.ts";
+import { upTo } from "./wgsl.ts";
 
 /** WGSL of the register family: what a thread needs of its rows and columns, the loops, and the stores. */
 export function registerBody(product: Product, variant: RegisterVariant): string {
@@ -9,22 +10,22 @@ export function registerBody(product: Product, variant: RegisterVariant): string
   const column = (j: number): string => `column${j}`;
   const lines: string[] = [];
   if (quad) lines.push("let quadLane = subgroupLane & 3u;");
-  for (const j of range(columns)) {
+  for (const j of upTo(columns)) {
     lines.push(`let ${column(j)} = firstColumn + ${j * QUAD}u + lane;`, b.locate(clampIndex(column(j), product.columns, tile.tileColumns), `B${j}`));
   }
-  for (const i of range(rowLoads)) {
+  for (const i of upTo(rowLoads)) {
     const row = quad ? `firstRow + ${i * QUAD}u + quadLane` : `firstRow + ${i}u`;
     lines.push(a.locate(clampIndex(row, product.rows, tile.tileRows), `A${i}`));
   }
-  for (const i of range(rows)) for (const j of range(columns)) lines.push(`var sum${i}_${j} = 0.0;`);
+  for (const i of upTo(rows)) for (const j of upTo(columns)) lines.push(`var sum${i}_${j} = 0.0;`);
 
-  const advances = [product.advance ?? "", ...range(columns).map((j) => b.advance(`B${j}`)), ...range(rowLoads).map((i) => a.advance(`A${i}`))].filter((text) => text !== "").join("\n");
+  const advances = [product.advance ?? "", ...upTo(columns).map((j) => b.advance(`B${j}`)), ...upTo(rowLoads).map((i) => a.advance(`A${i}`))].filter((text) => text !== "").join("\n");
   lines.push(flatLoops(product.axes, variant.unroll, (indices) => `${advances}\n${registerStep(product, variant, indices)}`));
 
-  for (const i of range(rows)) {
+  for (const i of upTo(rows)) {
     lines.push(`let row${i} = firstRow + ${quad ? `${i - (i % QUAD)}u + (quadLane ^ ${i % QUAD}u)` : `${i}u`};`);
   }
-  for (const j of range(columns)) lines.push(storeColumn(product, tile, column(j), `C${j}`, range(rows).map((i) => `row${i}`), (i) => `sum${i}_${j}`));
+  for (const j of upTo(columns)) lines.push(storeColumn(product, tile, column(j), `C${j}`, upTo(rows).map((i) => `row${i}`), (i) => `sum${i}_${j}`));
   return lines.join("\n");
 }
 
@@ -39,10 +40,10 @@ function flatLoops(axes: readonly Axis[], unroll: number, step: (indices: readon
   const length = knownLength(inner);
   const chunk = Math.min(unroll, length ?? unroll);
   const chunks = length === undefined ? `(${inner.extent} / ${chunk}u)` : `${Math.floor(length / chunk)}u`;
-  const main = flatLoop([...outer, { index: "chunk", extent: chunks }], `let ${inner.index} = ${times("chunk", chunk)};`, step(range(chunk).map((q) => sum(inner.index, q))));
+  const main = flatLoop([...outer, { index: "chunk", extent: chunks }], `let ${inner.index} = ${times("chunk", chunk)};`, step(upTo(chunk).map((q) => sum(inner.index, q))));
   if (length !== undefined) {
     const rest = length % chunk;
-    return rest === 0 ? main : `${main}\n${flatLoop(outer, "", step(range(rest).map((q) => `${length - rest + q}u`)))}`;
+    return rest === 0 ? main : `${main}\n${flatLoop(outer, "", step(upTo(rest).map((q) => `${length - rest + q}u`)))}`;
   }
   const single = flatLoop([...outer, { index: "single", extent: `(${inner.extent} % ${chunk}u)` }], `let ${inner.index} = ${inner.extent} / ${chunk}u * ${chunk}u + single;`, step([inner.index]));
   return chunk === 1 ? main : `${main}\n${single}`;
@@ -68,10 +69,10 @@ function sum(index: string, added: number): string {
 function registerStep({ a, b }: Product, { rows, columns, quad }: RegisterVariant, indices: readonly string[]): string {
   // Adapters of this family don't hoist: a multiplication that all loads share is written once.
   const lines = indices.flatMap((k, q) => [`let offsetA${q} = ${times(k, a.stride)};`, `let offsetB${q} = ${times(k, b.stride)};`]);
-  for (const j of range(columns)) indices.forEach((_, q) => lines.push(`let b${j}_${q} = ${b.load(`B${j}`, `offsetB${q}`)};`));
-  for (const i of range(rows)) {
+  for (const j of upTo(columns)) indices.forEach((_, q) => lines.push(`let b${j}_${q} = ${b.load(`B${j}`, `offsetB${q}`)};`));
+  for (const i of upTo(rows)) {
     indices.forEach((_, q) => lines.push(`let a${i}_${q} = ${quad ? quadRow(i, q, (n) => a.load(`A${n}`, `offsetA${q}`)) : a.load(`A${i}`, `offsetA${q}`)};`));
-    for (const j of range(columns)) lines.push(`sum${i}_${j} += ${indices.map((_, q) => `a${i}_${q} * b${j}_${q}`).join(" + ")};`);
+    for (const j of upTo(columns)) lines.push(`sum${i}_${j} += ${indices.map((_, q) => `a${i}_${q} * b${j}_${q}`).join(" + ")};`);
   }
   return lines.join("\n");
 }

@@ -1,4 +1,5 @@
-import { clampIndex, range, storeColumn, tileOf, times, unflatten, type Operand, type Product, type SharedVariant } from "./gemm-product.ts";
+import { clampIndex, storeColumn, tileOf, times, unflatten, type Operand, type Product, type SharedVariant } from "./gemm-product.ts";
+import { upTo } from "./wgsl.ts";
 
 /** Elements that are loaded and stored together in workgroup memory. */
 const PACK = 4;
@@ -25,9 +26,9 @@ export function sharedBody(product: Product, variant: SharedVariant): { declarat
     loadSide(product.a, "A", { packs: rowPacks, tile: tile.tileRows, size: product.rows, first: "firstRow", depth, threads }, product),
     loadSide(product.b, "B", { packs: columnPacks, tile: tile.tileColumns, size: product.columns, first: "firstColumn", depth, threads }, product),
   ];
-  const rowBlocks = range(variant.rows / PACK);
-  const columnBlocks = range(variant.columns / PACK);
-  const rows = range(variant.rows);
+  const rowBlocks = upTo(variant.rows / PACK);
+  const columnBlocks = upTo(variant.columns / PACK);
+  const rows = upTo(variant.rows);
   const body = `
 let threadColumn = lane % ${groupColumns}u;
 let threadRow = lane / ${groupColumns}u;
@@ -45,7 +46,7 @@ ${rows.flatMap((i) => columnBlocks.map((j) => `sum${i}_${j} += a${Math.floor(i /
 workgroupBarrier(); // nobody reads the tiles any more
 }
 ${rows.map((i) => `let row${i} = firstRow + (threadRow + ${Math.floor(i / PACK) * groupRows}u) * ${PACK}u + ${i % PACK}u;`).join("\n")}
-${range(variant.columns)
+${upTo(variant.columns)
   .map((j) => {
     const block = Math.floor(j / PACK);
     const column = `let column${j} = firstColumn + (threadColumn + ${block * groupColumns}u) * ${PACK}u + ${j % PACK}u;`;
@@ -72,10 +73,10 @@ interface Side {
 function loadSide(operand: Operand, name: string, { packs, tile, size, first, depth, threads }: Side, { axes, advance = "" }: Product): { locate: string; copy: string } {
   const total = packs * depth;
   const { load4 } = operand;
-  const suffixes = (u: number): string[] => range(load4 === undefined ? PACK : 1).map((p) => `${name}${u}_${p}`);
+  const suffixes = (u: number): string[] => upTo(load4 === undefined ? PACK : 1).map((p) => `${name}${u}_${p}`);
   const locate: string[] = [];
   const copy: string[] = [];
-  for (const u of range(Math.ceil(total / threads))) {
+  for (const u of upTo(Math.ceil(total / threads))) {
     const pack = `pack${name}${u}`;
     // Neighbouring threads take packs that are neighbours in storage.
     const [line, step] = operand.stride === 1 ? [`${pack} / ${depth}u`, `${pack} % ${depth}u`] : [`${pack} % ${packs}u`, `${pack} / ${packs}u`];

@@ -8,11 +8,11 @@ import { ShapeError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import { requireFloat } from "./elementwise.ts";
 import { ACTIVATIONS, gemmProgram } from "./gemm.ts";
-import { range, type Activation, type Product } from "./gemm-product.ts";
+import { type Activation, type Product } from "./gemm-product.ts";
 import type { Kernel, KernelLimits, Program, TensorSpec } from "./kernel.ts";
 import { checkQuantized, PACK, UNPACK, UNPACKED_UNIT, wordsOf } from "./quantized.ts";
 import { independentThreads, powerOfTwoAbove } from "./row-reduce.ts";
-import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber } from "./wgsl.ts";
+import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber, upTo } from "./wgsl.ts";
 
 /** Threads of a workgroup, and those that share a row of the matrix: with a word each, they read a whole cache line. */
 const LANES = 128;
@@ -104,11 +104,11 @@ function rowProgram([x, { shape: [outputs] }, , bias]: readonly TensorSpec[], { 
   const threads = Math.ceil(outputs / columns);
   const size = cooperative ? LANES : independentThreads(threads);
   const groups = Math.ceil((threads * shares) / size);
-  const sums = range(rows).flatMap((m) => range(columns).map((c) => ({ m, c, name: `sum${m}_${c}` })));
+  const sums = upTo(rows).flatMap((m) => upTo(columns).map((c) => ({ m, c, name: `sum${m}_${c}` })));
   const each = <T>(items: readonly T[], text: (item: T, i: number) => string): string => items.map(text).join("\n");
-  const vector = (m: number): string => (packed ? `x[${m * words}u + i]` : `vec4<f32>(${range(PACK).map((j) => `x[${m * depth + j}u + ${PACK}u * i]`).join(", ")})`);
-  const rest = range(depth % PACK);
-  const unpackWords = (word: string): string => each(range(columns), (c) => `    let w${c} = unpack(packed[row${c} + ${word}]);`);
+  const vector = (m: number): string => (packed ? `x[${m * words}u + i]` : `vec4<f32>(${upTo(PACK).map((j) => `x[${m * depth + j}u + ${PACK}u * i]`).join(", ")})`);
+  const rest = upTo(depth % PACK);
+  const unpackWords = (word: string): string => each(upTo(columns), (c) => `    let w${c} = unpack(packed[row${c} + ${word}]);`);
   return {
     wgsl: `${bindings([["x", packed ? "vec4<f32>" : "f32"], ["packed", "u32"], ["scales", "f32"], ...(bias === undefined ? [] : [["bias", "f32"] as const])], [["out", "f32"]])}
 ${UNPACK}
@@ -121,11 +121,11 @@ fn main(${ENTRY_PARAMETERS}) {
   if (tile >= ${groups}u) { return; } // uniform
   let first = (tile * ${size / shares}u + lane / ${shares}u) * ${columns}u;
   let share = lane % ${shares}u;
-${each(range(columns), (c) => `  let row${c} = min(first + ${c}u, ${outputs - 1}u) * ${words}u;`)}
+${each(upTo(columns), (c) => `  let row${c} = min(first + ${c}u, ${outputs - 1}u) * ${words}u;`)}
 ${each(sums, ({ name }) => `  var ${name} = 0.0;`)}
   for (var i = share; i < ${wholeWords}u; i += ${shares}u) {
 ${unpackWords("i")}
-${each(range(rows), (m) => `    let x${m} = ${vector(m)};`)}
+${each(upTo(rows), (m) => `    let x${m} = ${vector(m)};`)}
 ${each(sums, ({ m, c, name }) => `    ${name} += dot(w${c}, x${m});`)}
   }
   ${rest.length === 0 ? "" : `if (share == 0u) { // what is left of the rows
@@ -136,7 +136,7 @@ ${each(sums, ({ m, c, name }) => `    ${name} += ${rest.map((j) => `w${c}[${j}] 
   addShares(lane, share);
   ${each(sums, ({ name }, i) => `${name} = partial[lane * ${sums.length}u + ${i}u];`)}
   if (share != 0u) { return; }` : ""}
-${each(range(columns), (c) => {
+${each(upTo(columns), (c) => {
   const stores = each(sums.filter((sum) => sum.c === c), ({ m, name }) => {
     const value = `${name} * scale${bias === undefined ? "" : ` + bias[first + ${c}u]`}`;
     return `    out[${m * outputs}u + first + ${c}u] = ${activation === "none" ? value : `activate(${value})`};`;

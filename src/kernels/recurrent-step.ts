@@ -5,7 +5,7 @@
 
 import type { KernelLimits, Program } from "./kernel.ts";
 import { powerOfTwoAbove } from "./row-reduce.ts";
-import { ENTRY_PARAMETERS, foldGrid, workgroupNumber } from "./wgsl.ts";
+import { ENTRY_PARAMETERS, foldGrid, workgroupNumber, upTo } from "./wgsl.ts";
 
 const LANES = 64; // threads of a workgroup where they cooperate
 const MOST_LANES = 256; // of one that does all steps of a batch row: the most that every adapter allows
@@ -88,11 +88,6 @@ function tileOf({ batch, hidden, sums, whole }: Recurrence, limits: KernelLimits
   const rows = Math.ceil(batch / Math.ceil(batch / QUAD_ROWS)); // even shares
   const columns = Math.round(QUAD_SUMS / sums);
   return { width: 1, rows: quad ? Math.ceil(rows / QUAD) * QUAD : Math.min(batch, QUAD), columns: hidden % columns === 0 ? columns : 1, split: 1, quad, threads: QUAD };
-}
-
-/** `0 … n − 1`, to repeat a line of WGSL. */
-export function upTo(n: number): number[] {
-  return [...Array(n).keys()];
 }
 
 /** The weights that a thread loads for elements `k` … of the terms, and the products with the values of one row. */

@@ -10,8 +10,8 @@
 import { sizeOf } from "../core/shape.ts";
 import { elementaryFunctions } from "./elementary.ts";
 import type { Kernel, KernelLimits, Program, TensorSpec } from "./kernel.ts";
-import { recurrentProgram, upTo, type LayerSize, type Pass } from "./recurrent-step.ts";
-import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber, type Binding } from "./wgsl.ts";
+import { recurrentProgram, type LayerSize, type Pass } from "./recurrent-step.ts";
+import { bindings, bytesOf, ENTRY_PARAMETERS, foldGrid, spec, workgroupNumber, upTo, type Binding } from "./wgsl.ts";
 
 /**
  * The equations of a cell, as WGSL over the type `T` of one or four hidden units of one batch row.

@@ -41,6 +41,11 @@ export function f32(value: number): string {
   return /[.e]/.test(text) ? `${text}f` : `${text}.0f`;
 }
 
+/** `0 … n − 1`, to repeat a line of WGSL. */
+export function upTo(n: number): number[] {
+  return [...Array(n).keys()];
+}
+
 /** Bytes of all tensors, each counted once: the memory side of a cost rule. */
 export function bytesOf(...specs: readonly TensorSpec[]): number {
   return specs.reduce((sum, spec) => sum + sizeOf(spec.shape) * bytesPerElement(spec.dtype), 0);
