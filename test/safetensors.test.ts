@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { decodeTensor, openSafetensorsSource, parseHeader, readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
+import { openSafetensorsSource, parseHeader, readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
 import type { HostTensor } from "../src/core/host-tensor.ts";
-import type { StoredDType } from "../src/checkpoint/safetensors.ts";
+import { decodeTensor, type StoredDType } from "../src/checkpoint/stored.ts";
 import { typedArray } from "../src/core/dtype.ts";
 import type { HostDType } from "../src/core/dtype.ts";
 import { CheckpointError } from "../src/core/errors.ts";
@@ -256,12 +256,15 @@ describe("openSafetensorsSource", () => {
         ranges.push([begin, end]);
         return bytes.slice(begin, end);
       },
+      close: async () => undefined,
     };
     const reader = await openSafetensorsSource(source, "remote");
     expect(reader.tensors.get("b")).toEqual({ dtype: "U8", shape: [3], begin: bytes.length - 3, end: bytes.length });
     expect(ranges).toEqual([[0, 8], [8, bytes.length - 7]]);
     expect([...(await reader.read("b")).data]).toEqual([1, 2, 3]);
     expect(ranges[2]).toEqual([bytes.length - 3, bytes.length]);
+    expect([...(await reader.readPart("b", 1, 3))]).toEqual([2, 3]);
+    expect([...(await reader.readPart("a", 1, 2))]).toEqual([-2]);
     await expect(reader.read("c")).rejects.toThrow('remote: must hold the tensor "c"; got none of that name');
   });
 });

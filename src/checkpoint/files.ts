@@ -8,15 +8,11 @@ import { basename, dirname, join } from "node:path";
 import { CheckpointError, InputError } from "../core/errors.ts";
 import { openSafetensorsSource, writeSafetensors } from "./safetensors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
-import type { ByteSource, SafetensorsFile, SafetensorsReader } from "./safetensors.ts";
+import type { ByteSource, CheckpointReader } from "./reader.ts";
+import type { SafetensorsFile } from "./safetensors.ts";
 
 const READ_BYTES = 1 << 28; // one read call moves at most 2 GiB - 1
 const FOLDER_SYNC_REFUSALS = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EPERM"]); // by some platforms and network mounts
-
-/** An open file; `close` it when the last tensor is read. */
-export interface SafetensorsHandle extends SafetensorsReader {
-  close(): Promise<void>;
-}
 
 function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
@@ -132,7 +128,7 @@ function fileSource(handle: FileHandle, size: number, path: string): ByteSource 
     }
     return bytes;
   };
-  return { size, read };
+  return { size, read, close: () => handle.close() };
 }
 
 /**
@@ -141,13 +137,12 @@ function fileSource(handle: FileHandle, size: number, path: string): ByteSource 
  * @throws InputError if the file cannot be read.
  * @throws CheckpointError if it breaks a rule of the format.
  */
-export async function openSafetensors(path: string): Promise<SafetensorsHandle> {
+export async function openSafetensors(path: string): Promise<CheckpointReader> {
   const handle = await attempt("read", path, open(path, "r"));
   try {
     const stats = await attempt("read", path, handle.stat());
     if (stats.isDirectory()) throw new InputError(`cannot read ${path}: it is a folder`, "give the path of a file");
-    const reader = await openSafetensorsSource(fileSource(handle, stats.size, path), path);
-    return { ...reader, close: () => handle.close() };
+    return await openSafetensorsSource(fileSource(handle, stats.size, path), path);
   } catch (error) {
     await handle.close();
     throw error;
@@ -165,7 +160,7 @@ export async function loadSafetensors(path: string): Promise<SafetensorsFile> {
   try {
     const tensors = new Map<string, HostTensor>();
     for (const name of file.tensors.keys()) tensors.set(name, await file.read(name));
-    return { tensors, metadata: file.metadata };
+    return { tensors, metadata: { ...file.metadata } };
   } finally {
     await file.close();
   }

@@ -6,11 +6,11 @@
  * Source: https://huggingface.co/docs/safetensors, with the checks of its Rust implementation.
  */
 
-import { bytesPerElement, dtypeOf, typedArray } from "../core/dtype.ts";
-import type { HostDType, TypedArray } from "../core/dtype.ts";
+import { bytesPerElement, dtypeOf } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
-import { fromFloat16Bits } from "../core/float16.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
+import type { ByteSource, CheckpointReader } from "./reader.ts";
+import { decodeTensor, STORED_BYTES, type StoredDType } from "./stored.ts";
 
 const LENGTH_BYTES = 8;
 const MAX_HEADER_BYTES = 100_000_000; // the format's limit: a damaged length must not make a reader allocate gigabytes
@@ -18,40 +18,6 @@ const HEADER_ALIGNMENT = 8; // tensor data then starts where any typed array may
 const METADATA_KEY = "__metadata__";
 const MAX_SHOWN = 100; // characters of a wrong value in an error message
 const DAMAGED = "the file is damaged or is not safetensors; download it or write it again";
-const VIEWS: Record<HostDType, new (buffer: ArrayBufferLike, byteOffset: number, length: number) => TypedArray> = {
-  f32: Float32Array,
-  i32: Int32Array,
-  u32: Uint32Array,
-};
-const bf16Bits = new Uint32Array(1);
-const bf16Value = new Float32Array(bf16Bits.buffer);
-
-interface StoredFormat {
-  /** Bytes of one stored element. */
-  readonly bytes: number;
-  /** What the element becomes on the host. */
-  readonly dtype: HostDType;
-  readonly read: (view: DataView, at: number) => number;
-}
-
-const FORMATS = {
-  F64: { bytes: 8, dtype: "f32", read: (view, at) => view.getFloat64(at, true) },
-  F32: { bytes: 4, dtype: "f32", read: (view, at) => view.getFloat32(at, true) },
-  F16: { bytes: 2, dtype: "f32", read: (view, at) => fromFloat16Bits(view.getUint16(at, true)) },
-  BF16: { bytes: 2, dtype: "f32", read: (view, at) => fromBF16(view.getUint16(at, true)) },
-  I64: { bytes: 8, dtype: "i32", read: (view, at) => view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true) },
-  I32: { bytes: 4, dtype: "i32", read: (view, at) => view.getInt32(at, true) },
-  I16: { bytes: 2, dtype: "i32", read: (view, at) => view.getInt16(at, true) },
-  I8: { bytes: 1, dtype: "i32", read: (view, at) => view.getInt8(at) },
-  U32: { bytes: 4, dtype: "u32", read: (view, at) => view.getUint32(at, true) },
-  U16: { bytes: 2, dtype: "i32", read: (view, at) => view.getUint16(at, true) },
-  U8: { bytes: 1, dtype: "i32", read: (view, at) => view.getUint8(at) },
-  BOOL: { bytes: 1, dtype: "i32", read: (view, at) => (view.getUint8(at) === 0 ? 0 : 1) },
-} as const satisfies Record<string, StoredFormat>;
-
-/** Element types that a file may hold and this library can load. */
-export type StoredDType = keyof typeof FORMATS;
-
 /** Where a tensor lies in a file: bytes [begin, end), counted from the start of the file. */
 export interface TensorEntry {
   readonly dtype: StoredDType;
@@ -70,28 +36,6 @@ export interface SafetensorsHeader {
 export interface SafetensorsFile {
   readonly tensors: Map<string, HostTensor>;
   readonly metadata: Record<string, string>;
-}
-
-/** Anything that can hand out byte ranges: a file, a Blob, an HTTP server. */
-export interface ByteSource {
-  /** Length of the whole in bytes. */
-  readonly size: number;
-  /** Exactly the bytes [begin, end), in an array that the reader may keep. */
-  read(begin: number, end: number): Promise<Uint8Array>;
-}
-
-/** A checked header over a source, from which single tensors are read. */
-export interface SafetensorsReader extends SafetensorsHeader {
-  /**
-   * Reads and converts one tensor.
-   * @throws CheckpointError if there is no such tensor, or an integer in it does not fit into 32 bits.
-   */
-  read(name: string): Promise<HostTensor>;
-}
-
-function fromBF16(bits: number): number {
-  bf16Bits[0] = bits << 16;
-  return bf16Value[0];
 }
 
 /** Whether a value parsed from JSON is an object, not a list or null. */
@@ -169,14 +113,14 @@ function parseEntry(name: string, value: unknown, dataStart: number, file: strin
   if (!isJsonObject(value)) return refuse("must be an object of dtype, shape and data_offsets", value);
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") return refuse("dtype must be a string", dtype ?? "none");
-  if (!Object.hasOwn(FORMATS, dtype)) {
-    return refuse(`dtype must be one of ${Object.keys(FORMATS).join(", ")}`, dtype, "convert the tensor to F32 or F16 and save again");
+  if (!Object.hasOwn(STORED_BYTES, dtype)) {
+    return refuse(`dtype must be one of ${Object.keys(STORED_BYTES).join(", ")}`, dtype, "convert the tensor to F32 or F16 and save again");
   }
   if (!Array.isArray(shape) || !shape.every(isWholeNumber)) return refuse("shape must be a list of whole numbers", shape ?? "none");
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isWholeNumber) || offsets[0] > offsets[1]) {
     return refuse("data_offsets must be two whole numbers [begin, end] with begin <= end", offsets ?? "none");
   }
-  let bytes: number = FORMATS[dtype as StoredDType].bytes;
+  let bytes: number = STORED_BYTES[dtype as StoredDType];
   for (const size of shape) {
     bytes *= size;
     if (!isWholeNumber(bytes)) return refuse("the size in bytes must stay below 2^53", `shape ${JSON.stringify(shape)}`);
@@ -246,35 +190,6 @@ export function parseHeader(json: Uint8Array, fileBytes: number, file: string): 
 }
 
 /**
- * Turns a tensor's stored bytes into a typed array: floats to f32, integers and booleans to i32, U32 to u32.
- *
- * F32, I32 and U32 become a view of `bytes` where they lie on a four-byte boundary; all else is copied. F64 is rounded to
- * f32 (values beyond its range to infinity). A BOOL is 1 for every byte but 0.
- * @param bytes Exactly the tensor's bytes.
- * @param label File and tensor, for error messages.
- * @throws CheckpointError if an integer does not fit into i32.
- */
-export function decodeTensor(bytes: Uint8Array, entry: Pick<TensorEntry, "dtype" | "shape">, label: string): HostTensor {
-  const { bytes: size, dtype, read }: StoredFormat = FORMATS[entry.dtype];
-  const length = bytes.length / size;
-  if (entry.dtype === dtype.toUpperCase()) {
-    const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
-    return { dtype, shape: entry.shape, data: new VIEWS[dtype](aligned.buffer, aligned.byteOffset, length) };
-  }
-  const data = typedArray(dtype, length);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let i = 0; i < length; i++) {
-    const value = read(view, i * size);
-    data[i] = value;
-    if (dtype === "i32" && data[i] !== value) {
-      const hint = "this library holds integers in 32 bits; store smaller numbers, or floats";
-      throw new CheckpointError(`${label}: every ${entry.dtype} must fit into 32 bits; got ${value} at element ${i}`, hint);
-    }
-  }
-  return { dtype, shape: entry.shape, data };
-}
-
-/**
  * Reads a whole file that is in memory.
  *
  * Tensors that need no conversion and are aligned are views of `bytes`, not copies.
@@ -297,18 +212,32 @@ export function readSafetensors(bytes: Uint8Array, name: string): SafetensorsFil
  * @param name File name for error messages.
  * @throws CheckpointError if a rule of the format is broken.
  */
-export async function openSafetensorsSource(source: ByteSource, name: string): Promise<SafetensorsReader> {
+export async function openSafetensorsSource(source: ByteSource, name: string): Promise<CheckpointReader> {
   const length = headerLength(await source.read(0, Math.min(LENGTH_BYTES, source.size)), source.size, name);
   const { tensors, metadata } = parseHeader(await source.read(LENGTH_BYTES, LENGTH_BYTES + length), source.size, name);
-  const read = async (key: string): Promise<HostTensor> => {
+  const entryOf = (key: string): TensorEntry => {
     const entry = tensors.get(key);
-    if (entry === undefined) {
-      const hint = `the file's ${tensors.size} tensors are listed by the reader's tensors`;
-      throw new CheckpointError(`${name}: must hold the tensor ${JSON.stringify(key)}; got none of that name`, hint);
-    }
-    return decodeTensor(await source.read(entry.begin, entry.end), entry, `${name}: tensor ${JSON.stringify(key)}`);
+    if (entry !== undefined) return entry;
+    const hint = `the file's ${tensors.size} tensors are listed by the reader's tensors`;
+    throw new CheckpointError(`${name}: must hold the tensor ${JSON.stringify(key)}; got none of that name`, hint);
   };
-  return { tensors, metadata, read };
+  return {
+    file: name,
+    format: "safetensors",
+    tensors,
+    metadata,
+    async read(key) {
+      const entry = entryOf(key);
+      return decodeTensor(await source.read(entry.begin, entry.end), entry, `${name}: tensor ${JSON.stringify(key)}`);
+    },
+    async readPart(key, begin, end) {
+      const { dtype, begin: start } = entryOf(key);
+      const bytes = STORED_BYTES[dtype];
+      const part = await source.read(start + begin * bytes, start + end * bytes);
+      return decodeTensor(part, { dtype, shape: [end - begin] }, `${name}: tensor ${JSON.stringify(key)}`).data;
+    },
+    close: () => source.close(),
+  };
 }
 
 /**
