@@ -1,8 +1,9 @@
+import type { DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { broadcastShapes, sameShape, showShape, sizeOf, type Shape } from "../core/shape.ts";
 import { elementwise, requireFloat } from "./elementwise.ts";
 import { elementaryFunctions } from "./elementary.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, TensorSpec } from "./kernel.ts";
 import { bytesOf, commonFloat, f32, spec } from "./wgsl.ts";
 import { cutElementwise, elementwiseWindows } from "./windows.ts";
 
@@ -49,25 +50,33 @@ function gradientOf(fn: BinaryFunction, of: "a" | "b"): string {
   return of === "a" ? da : db;
 }
 
+/** Functions that whole numbers have too. */
+const OF_INTEGERS: ReadonlySet<BinaryFunction> = new Set(["add", "sub", "mul"]);
+
+function dtypeOf(fn: BinaryFunction, a: TensorSpec, b: TensorSpec): DType {
+  if (OF_INTEGERS.has(fn) && a.dtype === "i32" && b.dtype === "i32") return "i32";
+  requireFloat(fn, a, b);
+  return commonFloat(a, b);
+}
+
 /**
  * Elementwise function of two tensors with NumPy's broadcasting: out = a ∘ b.
  *
- * a [...], b [...] f32 → out, the broadcast shape.
+ * a [...], b [...] floats, or both i32 for sums, differences and products (which wrap around) → out, the broadcast shape.
  * @throws ShapeError if the shapes do not broadcast.
  */
 export const binary: Kernel<{ fn: BinaryFunction }> = {
   name: "binary",
   parts: cutElementwise,
   infer([a, b], { fn }) {
-    requireFloat(fn, a, b);
-    return [spec(broadcastShapes(a.shape, b.shape, fn), commonFloat(a, b))];
+    return [spec(broadcastShapes(a.shape, b.shape, fn), dtypeOf(fn, a, b))];
   },
   cost([a, b], { fn }) {
     const out = spec(broadcastShapes(a.shape, b.shape, fn));
     return { flops: sizeOf(out.shape), bytes: bytesOf(a, b, out) };
   },
   program([a, b], { fn }, limits) {
-    return elementwise({ shape: broadcastShapes(a.shape, b.shape, fn), inputs: [["a", a], ["b", b]], functions: elementaryFunctions(BINARY[fn].value), expression: BINARY[fn].value }, limits);
+    return elementwise({ shape: broadcastShapes(a.shape, b.shape, fn), inputs: [["a", a], ["b", b]], functions: elementaryFunctions(BINARY[fn].value), expression: BINARY[fn].value, ...(a.dtype === "i32" ? { dtype: "i32" } : {}) }, limits);
   },
 };
 

@@ -3,7 +3,7 @@ import type { Device } from "../device/device.ts";
 import type { DeviceGenerator } from "../autograd/random.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import { conv2d, dropout, embedding, linear, type Conv2dOptions } from "../autograd/ops/index.ts";
-import { defaultWeight, kaimingFanOut, normal, uniform } from "./init.ts";
+import { constant, defaultWeight, kaimingFanOut, normal, uniform } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
 
 /** What every layer needs to make its parameters. */
@@ -26,6 +26,22 @@ export class Linear extends Module {
 
   forward(x: Tensor): Tensor {
     return linear(x, this.weight, this.bias ?? undefined);
+  }
+}
+
+/** {@link Linear} as GPT-2 has it, with the weight the other way round. x [..., in] → y [..., out]; weight [in, out]. */
+export class Conv1D extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+
+  constructor({ device, generator }: Builder, inFeatures: number, outFeatures: number, { deviation = 0.02 } = {}) {
+    super();
+    this.weight = new Parameter(device, [inFeatures, outFeatures], normal(generator, deviation));
+    this.bias = new Parameter(device, [outFeatures], constant(0));
+  }
+
+  forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias, { inputFirst: true });
   }
 }
 
@@ -61,9 +77,9 @@ export class Conv2d extends Module {
 export class Embedding extends Module {
   readonly weight: Parameter;
 
-  constructor({ device, generator }: Builder, count: number, dimension: number) {
+  constructor({ device, generator }: Builder, count: number, dimension: number, { deviation = 1 } = {}) {
     super();
-    this.weight = new Parameter(device, [count, dimension], normal(generator, 1));
+    this.weight = new Parameter(device, [count, dimension], normal(generator, deviation));
   }
 
   forward(ids: Tensor): Tensor {

@@ -25,7 +25,7 @@ export function binaryOf(fn: BinaryFunction, a: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * a + b, with NumPy's broadcasting.
+ * a + b, with NumPy's broadcasting. Two tensors may hold i32, as in {@link sub} and {@link mul}; the result then does too.
  * @throws ShapeError if the shapes do not broadcast.
  */
 export function add(a: Tensor, b: Tensor | number): Tensor {

@@ -8,33 +8,44 @@ import type { Tensor } from "../tensor.ts";
 import { product } from "./matmul.ts";
 import { sumTo } from "./reduce.ts";
 
-const op = defineOp<Record<never, never>>({
+interface Attrs {
+  /** The weight is [I, O] instead of [O, I]. */
+  readonly inputFirst: boolean;
+}
+
+const op = defineOp<Attrs>({
   name: "linear",
-  forward([x, weight, ...bias]) {
-    const [y] = run(kernel.matmul, [rowsOf(x), weight, ...bias], { transposeB: true, bias: bias.length > 0 });
-    return { outputs: [y.view([...x.shape.slice(0, -1), weight.shape[0]])] };
+  forward([x, weight, ...bias], { inputFirst }) {
+    const [y] = run(kernel.matmul, [rowsOf(x), weight, ...bias], { transposeB: !inputFirst, bias: bias.length > 0 });
+    return { outputs: [y.view([...x.shape.slice(0, -1), weight.shape[inputFirst ? 1 : 0]])] };
   },
-  backward([dy], { inputs: [x, weight, bias], outputs: [y], needs }) {
+  backward([dy], { inputs: [x, weight, bias], outputs: [y], needs, attrs: { inputFirst } }) {
     const rows = rowsOf(likeOutput(dy!, y));
+    const dweight = (): Tensor => (inputFirst ? product(rowsOf(x), rows, true, false, true) : product(rows, rowsOf(x), true, false, true));
     return [
-      needs[0] ? product(rows, weight, false, false).view(x.shape) : null,
-      needs[1] ? product(rows, rowsOf(x), true, false, true) : null,
+      needs[0] ? product(rows, weight, false, inputFirst).view(x.shape) : null,
+      needs[1] ? dweight() : null,
       needs[2] ? sumTo(rows, bias.shape) : null,
     ];
   },
 });
 
+export interface LinearOptions {
+  /** The weight is [I, O], as GPT-2 keeps it, instead of [O, I]. Default false. */
+  readonly inputFirst?: boolean;
+}
+
 /**
  * Linear layer: y = x · weightᵀ + bias over the last axis.
  *
- * x [..., I], weight [O, I], bias [O] (optional) → y [..., O].
+ * x [..., I], weight [O, I] (or [I, O] with `inputFirst`), bias [O] (optional) → y [..., O].
  * @throws ShapeError if x is a scalar, weight has not two axes, or the sizes don't fit.
  */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  if (weight.shape.length !== 2 || x.shape.length === 0 || x.shape.at(-1) !== weight.shape[1]) {
-    throw new ShapeError(`linear: weight must be [O,I] for an input [...,I]; got ${showShape(weight.shape)} for ${showShape(x.shape)}`);
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor, { inputFirst = false }: LinearOptions = {}): Tensor {
+  if (weight.shape.length !== 2 || x.shape.length === 0 || x.shape.at(-1) !== weight.shape[inputFirst ? 0 : 1]) {
+    throw new ShapeError(`linear: weight must be ${inputFirst ? "[I,O]" : "[O,I]"} for an input [...,I]; got ${showShape(weight.shape)} for ${showShape(x.shape)}`);
   }
-  return op([...lowered(x, weight), ...(bias === undefined ? [] : [bias])], {})[0];
+  return op([...lowered(x, weight), ...(bias === undefined ? [] : [bias])], { inputFirst })[0];
 }
 
 /** All axes but the last as one. */

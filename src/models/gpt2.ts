@@ -1,0 +1,289 @@
+import type { Tensor } from "../autograd/tensor.ts";
+import { add, attention, embedding, gelu, geluTanh, keyValueCache, linearCrossEntropy, packedCachedAttention, packedSelfAttention, reshape, slice, split, type KeyValueCache } from "../autograd/ops/index.ts";
+import { tensor } from "../autograd/tensor.ts";
+import { ShapeError } from "../core/errors.ts";
+import { Conv1D, Embedding, type Builder } from "../nn/layers.ts";
+import { Module } from "../nn/module.ts";
+import { LayerNorm } from "../nn/norm.ts";
+
+/**
+ * GPT-2, with Hugging Face's fields and weights [in, out], so that its checkpoints load as they are.
+ *
+ * Source: Radford et al. 2019, "Language models are unsupervised multitask learners"; cross-attention as in Hugging Face's
+ * VisionEncoderDecoder. Norms stand before each part of a block, and the head is the word table itself.
+ */
+export interface GPT2Config {
+  readonly vocabulary: number;
+  /** Longest text, tokens. */
+  readonly positions: number;
+  readonly dim: number;
+  readonly layers: number;
+  readonly heads: number;
+  /** Of the layer norms. */
+  readonly eps: number;
+  /** GPT-2 itself has the approximation by tanh. */
+  readonly activation: "gelu_tanh" | "gelu";
+  /** Width of what each block looks at beside the text; null for a language model alone. */
+  readonly crossAttention: number | null;
+}
+
+const GPT2_COMMON = { vocabulary: 50257, positions: 1024, eps: 1e-5, activation: "gelu_tanh", crossAttention: null } as const;
+
+export const GPT2 = {
+  /** 124 million parameters. */
+  gpt2: { ...GPT2_COMMON, dim: 768, layers: 12, heads: 12 },
+  /** 355 million. */
+  gpt2Medium: { ...GPT2_COMMON, dim: 1024, layers: 24, heads: 16 },
+  /** 774 million. */
+  gpt2Large: { ...GPT2_COMMON, dim: 1280, layers: 36, heads: 20 },
+  /** 1.6 billion. */
+  gpt2Xl: { ...GPT2_COMMON, dim: 1600, layers: 48, heads: 25 },
+  /** 82 million. */
+  distilGpt2: { ...GPT2_COMMON, dim: 768, layers: 6, heads: 12 },
+} as const satisfies Record<string, GPT2Config>;
+
+/** What a block has to do with beside its input. */
+export interface GPT2Context {
+  /** [B, T] of any type: 0 where nobody may attend to a token, such as padding; with a cache [B, Tmax]. */
+  readonly keyMask?: Tensor;
+  /** What all blocks look at [B, S, E], or one tensor for each block. */
+  readonly encoded?: Tensor | readonly Tensor[];
+}
+
+/** What a decoder keeps of the text so far, so that a new token costs one position's work. */
+export interface GPT2Cache {
+  /** How many positions there are, for each row [B] i32. */
+  readonly position: Tensor;
+  /** Keys and values of each block [B, heads, Tmax, D]. */
+  readonly blocks: readonly KeyValueCache[];
+  /** Keys and values [B, S, heads, D] of what each block looks at. */
+  readonly encoded: readonly KeyValueCache[];
+}
+
+/** Self attention: each position looks at itself and those before. x [B, T, dim] → [B, T, dim]. */
+class SelfAttention extends Module {
+  readonly c_attn: Conv1D;
+  readonly c_proj: Conv1D;
+  private readonly heads: number;
+
+  constructor(builder: Builder, { dim, heads, layers }: GPT2Config) {
+    super();
+    this.c_attn = new Conv1D(builder, dim, 3 * dim);
+    this.c_proj = new Conv1D(builder, dim, dim, residual(layers));
+    this.heads = heads;
+  }
+
+  forward(x: Tensor, keyMask?: Tensor): Tensor {
+    return this.c_proj.forward(packedSelfAttention(this.c_attn.forward(x), this.heads, { causal: true, keyMask }));
+  }
+
+  /** The same for positions that follow those of the cache, which takes them in. */
+  extend(x: Tensor, cache: KeyValueCache, position: Tensor, keyMask?: Tensor): Tensor {
+    return this.c_proj.forward(packedCachedAttention(this.c_attn.forward(x), cache, position, { keyMask }));
+  }
+}
+
+/** Cross-attention: each position looks at all of the encoder's. x [B, T, dim], encoded [B, S, E] → [B, T, dim]. */
+class CrossAttention extends Module {
+  readonly c_attn: Conv1D;
+  readonly q_attn: Conv1D;
+  readonly c_proj: Conv1D;
+  private readonly heads: number;
+
+  constructor(builder: Builder, { dim, heads, layers }: GPT2Config, encoded: number) {
+    super();
+    this.c_attn = new Conv1D(builder, encoded, 2 * dim);
+    this.q_attn = new Conv1D(builder, dim, dim);
+    this.c_proj = new Conv1D(builder, dim, dim, residual(layers));
+    this.heads = heads;
+  }
+
+  /** Keys and values [B, S, heads, D] of what is looked at. */
+  keysAndValues(encoded: Tensor): KeyValueCache {
+    const [keys, values] = split(this.c_attn.forward(encoded), this.q_attn.bias.size, 2).map((part) => this.inHeads(part));
+    return { keys, values };
+  }
+
+  forward(x: Tensor, { keys, values }: KeyValueCache): Tensor {
+    const y = attention(this.inHeads(this.q_attn.forward(x)), keys, values, { layout: "bthd" });
+    return this.c_proj.forward(reshape(y, x.shape));
+  }
+
+  /** [B, T, dim] → [B, T, heads, D]. */
+  private inHeads(x: Tensor): Tensor {
+    const [batch, length, dim] = x.shape;
+    return reshape(x, [batch, length, this.heads, dim / this.heads]);
+  }
+}
+
+/** c_proj(gelu(c_fc x)). x [..., dim] → [..., dim]. */
+class GPT2MLP extends Module {
+  readonly c_fc: Conv1D;
+  readonly c_proj: Conv1D;
+  private readonly activation: GPT2Config["activation"];
+
+  constructor(builder: Builder, { dim, layers, activation }: GPT2Config) {
+    super();
+    this.c_fc = new Conv1D(builder, dim, 4 * dim);
+    this.c_proj = new Conv1D(builder, 4 * dim, dim, residual(layers));
+    this.activation = activation;
+  }
+
+  forward(x: Tensor): Tensor {
+    const hidden = this.c_fc.forward(x);
+    return this.c_proj.forward(this.activation === "gelu" ? gelu(hidden) : geluTanh(hidden));
+  }
+}
+
+/** Initial deviation of what is added to the residual stream 2 · layers times. */
+function residual(layers: number): { deviation: number } {
+  return { deviation: 0.02 / Math.sqrt(2 * layers) };
+}
+
+/** x += attn(ln_1 x); x += crossattention(ln_cross_attn x), where there is one; x += mlp(ln_2 x). */
+export class GPT2Block extends Module {
+  readonly ln_1: LayerNorm;
+  readonly attn: SelfAttention;
+  readonly ln_cross_attn: LayerNorm | null;
+  readonly crossattention: CrossAttention | null;
+  readonly ln_2: LayerNorm;
+  readonly mlp: GPT2MLP;
+
+  constructor(builder: Builder, config: GPT2Config) {
+    super();
+    const { dim, eps, crossAttention } = config;
+    this.ln_1 = new LayerNorm(builder, dim, { eps });
+    this.attn = new SelfAttention(builder, config);
+    this.ln_cross_attn = crossAttention === null ? null : new LayerNorm(builder, dim, { eps });
+    this.crossattention = crossAttention === null ? null : new CrossAttention(builder, config, crossAttention);
+    this.ln_2 = new LayerNorm(builder, dim, { eps });
+    this.mlp = new GPT2MLP(builder, config);
+  }
+
+  /**
+   * x [B, T, dim] → [B, T, dim].
+   * @param attend Self attention over the normed x.
+   * @param encoded Keys and values of what the block looks at.
+   */
+  forward(x: Tensor, attend: (x: Tensor) => Tensor, encoded?: KeyValueCache): Tensor {
+    const attended = add(x, attend(this.ln_1.forward(x)));
+    const seen = this.crossattention === null ? attended : add(attended, this.crossattention.forward(this.ln_cross_attn!.forward(attended), encoded!));
+    return add(seen, this.mlp.forward(this.ln_2.forward(seen)));
+  }
+}
+
+/** The blocks of GPT-2, from token embeddings to normed hidden states. */
+export class GPT2Model extends Module {
+  readonly wte: Embedding;
+  readonly wpe: Embedding;
+  readonly h: readonly GPT2Block[];
+  readonly ln_f: LayerNorm;
+  readonly config: GPT2Config;
+
+  /** @throws ShapeError if the heads don't divide the width. */
+  constructor(builder: Builder, config: GPT2Config) {
+    super();
+    const { vocabulary, positions, dim, layers, heads, eps } = config;
+    if (dim % heads !== 0) throw new ShapeError(`GPT2Model: dim must be a multiple of heads; got ${dim} of ${heads}`);
+    this.config = config;
+    this.wte = new Embedding(builder, vocabulary, dim, { deviation: 0.02 });
+    this.wpe = new Embedding(builder, positions, dim, { deviation: 0.01 });
+    this.h = Array.from({ length: layers }, () => new GPT2Block(builder, config));
+    this.ln_f = new LayerNorm(builder, dim, { eps });
+  }
+
+  /**
+   * All hidden states: with its places, after each block but the last, and after the last one and its norm.
+   *
+   * x [B, T, dim], the embeddings of tokens, or whatever stands in their place → layers + 1 tensors [B, T, dim].
+   * @throws ShapeError if the text is too long, or what a block needs is missing.
+   */
+  hidden(x: Tensor, { keyMask, encoded }: GPT2Context = {}): Tensor[] {
+    const [, length, dim] = x.shape;
+    this.requireRoom(length);
+    const states = [add(x, reshape(slice(this.wpe.weight, 0, 0, length), [1, length, dim]))];
+    const seen = this.look(encoded);
+    this.h.forEach((block, i) => states.push(block.forward(states[i], (normed) => block.attn.forward(normed, keyMask), seen[i])));
+    return states.with(-1, this.ln_f.forward(states.at(-1)!));
+  }
+
+  /** An empty cache for texts of at most `length` tokens; nobody has to give it back while a step is recorded. */
+  cache(batch: number, length: number, { encoded }: GPT2Context = {}): GPT2Cache {
+    const { dim, heads } = this.config;
+    const { device } = this.wte.weight;
+    this.requireRoom(length);
+    return {
+      position: tensor(device, new Int32Array(batch), [batch]),
+      blocks: this.h.map(() => keyValueCache(device, [batch, heads, length, dim / heads])),
+      encoded: this.look(encoded),
+    };
+  }
+
+  /**
+   * Hidden states of positions that follow those of the cache, which takes them in; no gradient.
+   *
+   * x [B, T, dim] → [B, T, dim], and the cache with T more positions. Its work does not depend on how many there were, but
+   * for attention itself.
+   */
+  extend(x: Tensor, cache: GPT2Cache, keyMask?: Tensor): { hidden: Tensor; cache: GPT2Cache } {
+    const [batch, length] = x.shape;
+    const { device } = x;
+    const steps = tensor(device, Int32Array.from({ length }, (_, i) => i), [1, length]);
+    const places = add(reshape(cache.position, [batch, 1]), steps);
+    let state = add(x, embedding(this.wpe.weight, places));
+    this.h.forEach((block, i) => {
+      state = block.forward(state, (normed) => block.attn.extend(normed, cache.blocks[i], cache.position, keyMask), cache.encoded[i]);
+    });
+    const position = add(cache.position, tensor(device, Int32Array.of(length), [1]));
+    return { hidden: this.ln_f.forward(state), cache: { ...cache, position } };
+  }
+
+  /** Keys and values for each block's cross-attention. */
+  private look(encoded: GPT2Context["encoded"]): KeyValueCache[] {
+    if (this.config.crossAttention === null) return [];
+    if (encoded === undefined) throw new ShapeError("GPT2Model: a model with cross-attention needs what it shall look at [B, S, E]; got none", "pass `encoded`");
+    return this.h.map(({ crossattention }, i) => crossattention!.keysAndValues("shape" in encoded ? encoded : encoded[i]));
+  }
+
+  private requireRoom(length: number): void {
+    const { positions } = this.config;
+    if (length > positions) throw new ShapeError(`GPT2Model: a text must have at most ${positions} tokens; got ${length}`, "shorten it");
+  }
+}
+
+/** Tokens [B, T] i32 → logits [B, T, V] of the token after each. */
+export class GPT2LMHeadModel extends Module {
+  readonly transformer: GPT2Model;
+
+  constructor(builder: Builder, config: GPT2Config) {
+    super();
+    this.transformer = new GPT2Model(builder, config);
+  }
+
+  /** ids [B, T] i32 → [B, T, dim], for {@link GPT2Model.hidden}. */
+  embed(ids: Tensor): Tensor {
+    return this.transformer.wte.forward(ids);
+  }
+
+  /** Hidden states [..., dim] → logits [..., V], by the table of the words. */
+  head(hidden: Tensor): Tensor {
+    return this.transformer.wte.project(hidden);
+  }
+
+  /** @throws ShapeError if the text is too long, or what a block needs is missing. */
+  forward(ids: Tensor, context: GPT2Context = {}): Tensor {
+    return this.head(this.transformer.hidden(this.embed(ids), context).at(-1)!);
+  }
+
+  /**
+   * Mean cross-entropy of `labels`, each predicted from what stands before it; the logits are never stored whole.
+   *
+   * x [B, T, dim], labels [B, T] i32, −100 where none is asked for → [].
+   */
+  loss(x: Tensor, labels: Tensor, context: GPT2Context = {}): Tensor {
+    const [batch, length, dim] = x.shape;
+    const hidden = slice(this.transformer.hidden(x, context).at(-1)!, 1, 0, length - 1);
+    const next = slice(labels, 1, 1, length);
+    return linearCrossEntropy(reshape(hidden, [batch * (length - 1), dim]), this.transformer.wte.weight, reshape(next, [batch * (length - 1)]));
+  }
+}
