@@ -4,12 +4,13 @@ import { crossEntropy } from "../src/autograd/ops/index.ts";
 import { recorded } from "../src/autograd/recorded.ts";
 import { noGrad } from "../src/autograd/tape.ts";
 import { tensor, type Tensor } from "../src/autograd/tensor.ts";
-import { beamDecoder, greedyDecoder } from "../src/caption/decode.ts";
+import { beamDecoder, wordByWordDecoder } from "../src/caption/decode.ts";
 import { Storyteller } from "../src/caption/storyteller.ts";
 import { BATCH_COUNTERS, matchKeys } from "../src/checkpoint/matching.ts";
 import { readSafetensors } from "../src/checkpoint/safetensors.ts";
 import type { HostTensor } from "../src/core/host-tensor.ts";
 import { Generator } from "../src/core/rng.ts";
+import { END } from "../src/data/vocabulary.ts";
 import type { Device } from "../src/device/device.ts";
 import { ResNet } from "../src/models/resnet.ts";
 import type { Module } from "../src/nn/module.ts";
@@ -29,8 +30,8 @@ function golden(name: string): { model: Map<string, HostTensor>; io: Map<string,
 
 function load(module: Module, tensors: Map<string, HostTensor>): void {
   const shapes = (entries: Iterable<readonly [string, { shape: readonly number[] }]>): Map<string, readonly number[]> => new Map([...entries].map(([key, { shape }]) => [key, shape]));
-  const keys = matchKeys(shapes(module.namedTensors()), shapes(tensors), { ignore: [BATCH_COUNTERS] });
-  module.loadStateDict(new Map([...keys].map(([key, stored]) => [key, tensors.get(stored)!])));
+  const { assemblies } = matchKeys(shapes(module.namedTensors()), shapes(tensors), { ignore: [BATCH_COUNTERS] });
+  module.loadStateDict(new Map([...assemblies].map(([key, { pieces }]) => [key, tensors.get(pieces[0])!])));
 }
 
 const upload = (device: Device, { data, shape }: HostTensor): Tensor => tensor(device, data, shape);
@@ -123,10 +124,10 @@ describe("storyteller with PyTorch's weights", () => {
     const features = io.get("features")!;
     const one = { shape: [1, features.shape[1]], data: features.data.slice(0, features.shape[1]) };
     const maxLength = greedy.length - 1;
-    const [[said]] = await greedyDecoder(device(), model, maxLength).decode(one);
+    const [[said]] = await wordByWordDecoder(device(), model, { maxLength, end: END }).decode(one);
     expect([1, ...said.ids]).toEqual(greedy);
     for (const [alpha, expected] of [[0, plain], [0.7, normalised]] as const) {
-      const [[best]] = await beamDecoder(device(), model, { width: 5, maxLength, alpha }).decode(one);
+      const [[best]] = await beamDecoder(device(), model, { width: 5, maxLength, alpha, end: END, rule: "narrow" }).decode(one);
       expect([1, ...best.ids], `alpha ${alpha}`).toEqual(expected);
     }
   });
@@ -135,7 +136,7 @@ describe("storyteller with PyTorch's weights", () => {
     const model = make();
     const features = io.get("features")!;
     const width = features.shape[1];
-    const decoder = beamDecoder(device(), model, { width: 4, maxLength: 12, alpha: 0.7 });
+    const decoder = beamDecoder(device(), model, { width: 4, maxLength: 12, alpha: 0.7, end: END, rule: "narrow" });
     const together = await decoder.decode(features);
     for (let i = 0; i < count; i++) {
       const [alone] = await decoder.decode({ shape: [1, width], data: features.data.slice(i * width, (i + 1) * width) });

@@ -6,9 +6,9 @@ import type { HostInput, HostTensor } from "../core/host-tensor.ts";
 import { Generator, type GeneratorState } from "../core/rng.ts";
 import type { Image } from "../data/image.ts";
 import { parsePreprocessing, preprocess, type Preprocessing } from "../data/preprocess.ts";
-import { Vocabulary } from "../data/vocabulary.ts";
+import { END, Vocabulary } from "../data/vocabulary.ts";
 import type { Device } from "../device/device.ts";
-import { beamDecoder, greedyDecoder, type CaptionDecoder } from "./decode.ts";
+import { beamDecoder, wordByWordDecoder, type TextDecoder } from "./decode.ts";
 import { parseStorytellerConfig, Storyteller, type StorytellerConfig } from "./storyteller.ts";
 
 const SYSTEM = "storyteller";
@@ -53,7 +53,7 @@ export class Captioner {
   readonly vocabulary: Vocabulary;
   readonly preprocessing: Preprocessing;
   readonly model: Storyteller;
-  private readonly decoders = new Map<string, CaptionDecoder>();
+  private readonly decoders = new Map<string, TextDecoder>();
   /** Batches are decoded one after the other: they share the decoders' memory. */
   private queue: Promise<unknown> = Promise.resolve();
 
@@ -85,8 +85,8 @@ export class Captioner {
   load(tensors: ReadonlyMap<string, HostTensor>, name: string): void {
     const expected = new Map(this.model.namedTensors().map(([key, { shape }]) => [key, shape]));
     const found = new Map([...tensors].map(([key, { shape }]) => [key, shape]));
-    const keys = matchKeys(expected, found, { ignore: [new RegExp(`^${OPTIMIZER_PREFIX}`)], file: name });
-    this.model.loadStateDict(new Map([...keys].map(([key, stored]) => [key, tensors.get(stored)!])));
+    const { assemblies } = matchKeys(expected, found, { ignore: [new RegExp(`^${OPTIMIZER_PREFIX}`)], file: name });
+    this.model.loadStateDict(new Map([...assemblies].map(([key, { pieces }]) => [key, tensors.get(pieces[0])!])));
   }
 
   /** What a checkpoint says beside the tensors. */
@@ -131,12 +131,12 @@ export class Captioner {
     this.model.dispose();
   }
 
-  private decoder(beam: number, lengthPenalty: number): CaptionDecoder {
+  private decoder(beam: number, lengthPenalty: number): TextDecoder {
     const key = beam === 1 ? "greedy" : `${beam} ${lengthPenalty}`;
     let decoder = this.decoders.get(key);
     if (decoder === undefined) {
       const { maxLength } = this.config;
-      decoder = beam === 1 ? greedyDecoder(this.device, this.model, maxLength) : beamDecoder(this.device, this.model, { width: beam, maxLength, alpha: lengthPenalty });
+      decoder = beam === 1 ? wordByWordDecoder(this.device, this.model, { maxLength, end: END }) : beamDecoder(this.device, this.model, { width: beam, maxLength, alpha: lengthPenalty, end: END, rule: "narrow" });
       this.decoders.set(key, decoder);
     }
     return decoder;

@@ -1,144 +1,261 @@
-import { noGrad } from "../autograd/tape.ts";
-import { recorded } from "../autograd/recorded.ts";
+import type { DeviceGenerator } from "../autograd/random.ts";
+import { recorded, type RecordedStep } from "../autograd/recorded.ts";
 import { run } from "../autograd/run.ts";
+import { noGrad } from "../autograd/tape.ts";
 import { full, Tensor, tensor } from "../autograd/tensor.ts";
-import { argmax, concat, embedding, logSoftmax, reshape } from "../autograd/ops/index.ts";
+import { add, appendWords, argmax, concat, filterLogits, indexSelect, logSoftmax, reshape, sampleFrom, topK, type BanSettings, type SamplingSettings } from "../autograd/ops/index.ts";
+import { storageBytes } from "../core/dtype.ts";
 import type { HostInput } from "../core/host-tensor.ts";
 import { showShape, sizeOf } from "../core/shape.ts";
-import { END, START } from "../data/vocabulary.ts";
 import type { Device } from "../device/device.ts";
 import { assign } from "../kernels/assign.ts";
-import { BeamSearch, type Hypothesis } from "./beam.ts";
+import { BeamSearch, type BeamOptions, type Candidate, type Hypothesis } from "./beam.ts";
+import type { TextModel, TextState } from "./text-model.ts";
 
-/** A model that says one word after the other. Its state is a list of tensors with one row a picture. */
-export interface WordModel {
-  /** pictures [B, ...] → the state before the first word, each tensor [B, ...]. */
-  begin(pictures: Tensor): readonly Tensor[];
-  /** words [B, 1] i32 → logits [B, V] of the next word, and the state after it. */
-  next(words: Tensor, state: readonly Tensor[]): { logits: Tensor; state: readonly Tensor[] };
-}
+/** Words that are computed ahead while those before travel to the host; so many are wasted at the end of a text. */
+const AHEAD = 3;
 
-/** Captions for batches of pictures of one shape; the pipelines are compiled at the first batch. */
-export interface CaptionDecoder {
-  /** The best hypotheses of each picture, the best first; greedy decoding gives one. */
-  decode(pictures: HostInput): Promise<Hypothesis[][]>;
+/** Texts for batches of inputs; the pipelines are compiled at the first batch of a shape. */
+export interface TextDecoder {
+  /** The best texts for each row of the inputs [B, ...], the best first; without beam search, one. */
+  decode(...inputs: readonly HostInput[]): Promise<readonly (readonly Hypothesis[])[]>;
   dispose(): void;
 }
 
-/**
- * Always the likeliest word. The whole batch runs in one submission: encoder and `maxLength` words, with no readback
- * in between. Scores of its hypotheses are 0.
- */
-export function greedyDecoder(device: Device, model: WordModel, maxLength: number): CaptionDecoder {
-  const step = recorded(device, "greedy decoding", (pictures) =>
-    noGrad(() => {
-      const batch = pictures.shape[0];
-      let state = model.begin(pictures);
-      let words: Tensor = full(device, [batch, 1], START, "i32");
-      const said: Tensor[] = [];
-      for (let i = 0; i < maxLength; i++) {
-        const { logits, state: next } = model.next(words, state);
-        words = reshape(argmax(logits), [batch, 1]);
-        state = next;
-        said.push(words);
-      }
-      return { ids: concat(said, 1) };
-    }),
-  );
-  return {
-    async decode(pictures) {
-      const { ids } = await step.run(pictures);
-      const values = Array.from(await ids.read());
-      return Array.from({ length: pictures.shape[0] }, (_, i) => [{ ids: untilEnd(values.slice(i * maxLength, (i + 1) * maxLength)), score: 0 }]);
-    },
-    dispose: () => step.dispose(),
-  };
+/** What keeps a text from repeating itself, and from ending too soon. */
+interface Rules extends Omit<BanSettings, "end"> {
+  /** Divides the logits of words said before (multiplies negative ones): above 1, fewer repetitions. Default 1. */
+  readonly repetitionPenalty?: number;
 }
 
-function untilEnd(ids: readonly number[]): readonly number[] {
-  const end = ids.indexOf(END);
-  return end < 0 ? ids : ids.slice(0, end + 1);
-}
-
-/** What a beam search needs beside the model. */
-export interface BeamDecoderOptions {
-  readonly width: number;
+export interface WordByWordOptions extends Rules {
+  /** Most words, the end word included. */
   readonly maxLength: number;
-  /** Exponent of the length by which sums of log p are divided; 0 for none. */
-  readonly alpha: number;
+  readonly end: number;
+  /** Draws the words, instead of taking the likeliest each time. */
+  readonly sampling?: Omit<SamplingSettings, "repetitionPenalty"> & { readonly generator: DeviceGenerator };
+  /** Called with each word as it comes, for each text that goes on. */
+  readonly onWord?: (row: number, word: number) => void;
 }
 
 /**
- * The `width` likeliest captions are followed at a time, for all pictures of a batch together. The states stay on the
- * device; the log-probabilities of one word are read back at each step.
+ * One text for each input: always the likeliest word, or words drawn by chance. Scores are 0.
+ *
+ * One recording runs the inputs and the first word, a second one every word after it: nothing waits for the host, which
+ * reads the words a few steps later.
  */
-export function beamDecoder(device: Device, model: WordModel, options: BeamDecoderOptions): CaptionDecoder {
-  const byShape = new Map<string, CaptionDecoder>();
+export function wordByWordDecoder(device: Device, model: TextModel, options: WordByWordOptions): TextDecoder {
+  return byShape((room) => new WordByWord(device, model, options, room));
+}
+
+export interface BeamDecoderOptions extends BeamOptions, Rules {}
+
+/**
+ * The `width` likeliest texts are followed at a time, for all inputs of a batch together. The states stay on the device; of
+ * each word's log-probabilities only the best are read back.
+ */
+export function beamDecoder(device: Device, model: TextModel, options: BeamDecoderOptions): TextDecoder {
+  return byShape((room) => new BeamByBeam(device, model, options, room));
+}
+
+/** A decoder for each set of shapes of the inputs: their recordings keep states of their own. */
+function byShape(make: (batch: number) => TextDecoder): TextDecoder {
+  const decoders = new Map<string, TextDecoder>();
   return {
-    decode(pictures) {
-      const key = showShape(pictures.shape);
-      let decoder = byShape.get(key);
-      if (decoder === undefined) byShape.set(key, (decoder = beamDecoderOfOneShape(device, model, options)));
-      return decoder.decode(pictures);
+    decode(...inputs) {
+      const key = inputs.map(({ shape }) => showShape(shape)).join();
+      let decoder = decoders.get(key);
+      if (decoder === undefined) decoders.set(key, (decoder = make(inputs[0].shape[0])));
+      return decoder.decode(...inputs);
     },
     dispose() {
-      for (const decoder of byShape.values()) decoder.dispose();
-      byShape.clear();
+      for (const decoder of decoders.values()) decoder.dispose();
+      decoders.clear();
     },
   };
 }
 
-function beamDecoderOfOneShape(device: Device, model: WordModel, options: BeamDecoderOptions): CaptionDecoder {
-  const { width } = options;
-  let state: readonly Tensor[] = [];
-  const keep = (next: readonly Tensor[]): void => next.forEach((part, i) => run(assign, [state[i], part], {}));
-  const logProbsOf = (logits: Tensor): { logProbs: Tensor } => ({ logProbs: logSoftmax(logits) });
+/** The words of each text so far: i32 [R, T], of which lengths i32 [R] count. */
+interface Said {
+  readonly said: Tensor;
+  readonly lengths: Tensor;
+}
 
-  const start = recorded(device, "beam search, first word", (pictures) =>
-    noGrad(() => {
-      const batch = pictures.shape[0];
-      const rows = tensor(device, Int32Array.from({ length: batch * width }, (_, i) => Math.floor(i / width)), [batch * width]);
-      const begun = model.begin(pictures).map((part) => takeRows(part, rows));
-      state = begun.map((part) => new Tensor(device, part.shape, part.dtype, device.allocatePersistent(sizeOf(part.shape) * 4, "beam state")));
-      const { logits, state: next } = model.next(full(device, [batch * width, 1], START, "i32"), begun);
-      keep(next);
-      return logProbsOf(logits);
-    }),
-  );
-  const advance = recorded(device, "beam search", (words, parents) =>
-    noGrad(() => {
-      const { logits, state: next } = model.next(words, state.map((part) => takeRows(part, parents)));
-      keep(next);
-      return logProbsOf(logits);
-    }),
-  );
-  return {
-    async decode(pictures) {
-      const batch = pictures.shape[0];
-      const searches = Array.from({ length: batch }, () => new BeamSearch({ ...options, end: END }));
-      let { logProbs } = await start.run(pictures);
-      for (;;) {
-        const values = (await logProbs.read()) as Float32Array;
-        const rows = values.length / batch;
-        const advances = searches.map((search, i) => search.step(values.subarray(i * rows, (i + 1) * rows)));
-        if (searches.every((search) => search.done)) break;
-        const words = Int32Array.from(advances.flatMap((next) => [...next.words]));
-        const parents = Int32Array.from(advances.flatMap((next, i) => [...next.parents].map((slot) => i * width + slot)));
-        ({ logProbs } = await advance.run({ shape: [batch * width, 1], data: words }, { shape: [batch * width], data: parents }));
+/** Logits with what the rules forbid taken out. */
+function ruled(logits: Tensor, { said, lengths }: Said, given: number, end: number, settings: SamplingSettings, rules: Rules): Tensor {
+  const { repetitionPenalty = 1, noRepeatNgram = 0, minLength = 0 } = rules;
+  const bans = { noRepeatNgram, minLength: minLength > 0 ? given + minLength : 0, end };
+  return filterLogits(logits, { settings: { ...settings, repetitionPenalty }, said, lengths, bans });
+}
+
+/** What lives from one step to the next: the model's state, and what was said. */
+class Held implements Said {
+  readonly said: Tensor;
+  readonly lengths: Tensor;
+  /** The last word of each text, i32 [R]. */
+  readonly last: Tensor;
+  private readonly state: TextState;
+
+  /**
+   * Keeps a state for `width` texts from each row, and makes room for more words; part of the recording that begins.
+   * @param given i32 [B, P].
+   */
+  constructor(begun: TextState, given: Tensor, width: number, maxLength: number) {
+    const { device, shape: [batch, words] } = given;
+    const rows = tensor(device, Int32Array.from({ length: batch * width }, (_, i) => Math.floor(i / width)), [batch * width]);
+    const hold = (part: Tensor): Tensor => {
+      const wide = width === 1 ? part : indexSelect(part, 0, rows);
+      const held = new Tensor(device, wide.shape, wide.dtype, device.allocatePersistent(storageBytes(sizeOf(wide.shape), wide.dtype, device.limits.emulateF16), "state of a text"));
+      run(assign, [held, wide], {});
+      return held;
+    };
+    this.state = { own: begun.own.map(hold), shared: begun.shared.map(hold) };
+    this.said = hold(concat([given, full(device, [batch, maxLength], 0, "i32")], 1));
+    this.lengths = hold(full(device, [batch], words, "i32"));
+    this.last = hold(full(device, [batch], 0, "i32"));
+  }
+
+  /** Runs the model on the next words [R] i32; they join what was said. → logits [R, V]. */
+  next(model: TextModel, words: Tensor): Tensor {
+    appendWords(this.said, this.lengths, words);
+    const { logits, state } = model.next(words, this.state);
+    state.own.forEach((part, i) => {
+      if (part.storage !== this.state.own[i].storage) run(assign, [this.state.own[i], part], {});
+    });
+    return logits;
+  }
+
+  /** Each text goes on from the state of its parent, [R] i32. */
+  follow(parents: Tensor): void {
+    for (const part of [...this.state.own, this.said, this.lengths]) run(assign, [part, indexSelect(part, 0, parents)], {});
+  }
+
+  dispose(): void {
+    const { own, shared } = this.state;
+    for (const part of [...own, ...shared, this.said, this.lengths, this.last]) part.dispose();
+  }
+}
+
+class WordByWord implements TextDecoder {
+  private readonly options: WordByWordOptions;
+  private readonly start: RecordedStep<{ words: Tensor }>;
+  private readonly advance: RecordedStep<{ words: Tensor }>;
+  private readonly batch: number;
+  private held: Held | null = null;
+
+  constructor(device: Device, model: TextModel, options: WordByWordOptions, batch: number) {
+    const { maxLength, end, sampling } = options;
+    let given = 0;
+    const choose = (logits: Tensor): { words: Tensor } => {
+      const left = ruled(logits, this.held!, given, end, sampling ?? {}, options);
+      const words = sampling === undefined ? argmax(left) : sampleFrom(left, sampling.generator);
+      run(assign, [this.held!.last, words], {});
+      return { words };
+    };
+    this.options = options;
+    this.batch = batch;
+    this.start = recorded(device, "first word", (...inputs) =>
+      noGrad(() => {
+        const { logits, state, said } = model.begin(...inputs);
+        given = said.shape[1];
+        this.held = new Held(state, said, 1, maxLength);
+        return choose(logits);
+      }),
+    );
+    this.advance = recorded(device, "next word", () => noGrad(() => choose(this.held!.next(model, this.held!.last))));
+  }
+
+  async decode(...inputs: readonly HostInput[]): Promise<readonly (readonly Hypothesis[])[]> {
+    const { maxLength, end, onWord } = this.options;
+    const texts: number[][] = Array.from({ length: this.batch }, () => []);
+    const goesOn = (text: readonly number[]): boolean => text.at(-1) !== end;
+    const coming = [(await this.start.run(...inputs)).words.read()];
+    for (let length = 1; coming.length > 0; ) {
+      while (length < maxLength && coming.length <= AHEAD && texts.some(goesOn)) {
+        coming.push((await this.advance.run()).words.read());
+        length++;
       }
-      return searches.map((search) => search.results());
-    },
-    dispose() {
-      start.dispose();
-      advance.dispose();
-      for (const part of state) part.dispose();
-      state = [];
-    },
-  };
+      const words = await coming.shift()!;
+      texts.forEach((text, row) => {
+        if (!goesOn(text)) return;
+        text.push(words[row]);
+        onWord?.(row, words[row]);
+      });
+    }
+    return texts.map((ids) => [{ ids, score: 0 }]);
+  }
+
+  dispose(): void {
+    this.start.dispose();
+    this.advance.dispose();
+    this.held?.dispose();
+  }
 }
 
-/** Rows of a tensor [B, ...] by their numbers [R] → [R, ...]. */
-function takeRows(x: Tensor, rows: Tensor): Tensor {
-  const flat = reshape(x, [x.shape[0], sizeOf(x.shape.slice(1))]);
-  return reshape(embedding(flat, rows), [rows.shape[0], ...x.shape.slice(1)]);
+class BeamByBeam implements TextDecoder {
+  private readonly options: BeamDecoderOptions;
+  private readonly start: RecordedStep<{ sums: Tensor; places: Tensor }>;
+  private readonly advance: RecordedStep<{ sums: Tensor; places: Tensor }>;
+  private readonly batch: number;
+  private vocabulary = 0;
+  private held: Held | null = null;
+
+  constructor(device: Device, model: TextModel, options: BeamDecoderOptions, batch: number) {
+    const { width, maxLength, end } = options;
+    let given = 0;
+    const best = (logits: Tensor, said: Said, sums?: Tensor): { sums: Tensor; places: Tensor } => {
+      const logProbs = ruled(logSoftmax(logits), said, given, end, {}, options);
+      const flat = reshape(sums === undefined ? logProbs : add(logProbs, reshape(sums, [batch * width, 1])), [batch, -1]);
+      const { values, indices } = topK(flat, Math.min(2 * width, flat.shape[1]));
+      return { sums: values, places: indices };
+    };
+    this.options = options;
+    this.batch = batch;
+    this.start = recorded(device, "beam search, first word", (...inputs) =>
+      noGrad(() => {
+        const { logits, state, said } = model.begin(...inputs);
+        [, this.vocabulary] = logits.shape;
+        [, given] = said.shape;
+        this.held = new Held(state, said, width, maxLength);
+        const alone = tensor(device, Int32Array.from({ length: batch }, (_, i) => i * width), [batch]);
+        const [once, lengths] = [this.held.said, this.held.lengths].map((part) => indexSelect(part, 0, alone));
+        return best(logits, { said: once, lengths });
+      }),
+    );
+    this.advance = recorded(device, "beam search", (words, parents, sums) =>
+      noGrad(() => {
+        const held = this.held!;
+        held.follow(parents);
+        return best(held.next(model, words), held, sums);
+      }),
+    );
+  }
+
+  async decode(...inputs: readonly HostInput[]): Promise<readonly (readonly Hypothesis[])[]> {
+    const { width } = this.options;
+    const searches = Array.from({ length: this.batch }, () => new BeamSearch(this.options));
+    let found = await this.start.run(...inputs);
+    for (;;) {
+      const [sums, places] = await Promise.all([found.sums.read(), found.places.read()]);
+      const count = sums.length / this.batch;
+      const advances = searches.map((search, row) => search.step(Array.from({ length: count }, (_, i) => this.candidate(places[row * count + i], sums[row * count + i]))));
+      if (searches.every(({ done }) => done)) return searches.map((search) => search.results());
+      const rows = this.batch * width;
+      const words = Int32Array.from(advances.flatMap((advance) => advance.words));
+      const parents = Int32Array.from(advances.flatMap((advance, row) => advance.parents.map((slot) => row * width + slot)));
+      const before = Float32Array.from(advances.flatMap((advance) => advance.sums));
+      found = await this.advance.run({ shape: [rows], data: words }, { shape: [rows], data: parents }, { shape: [rows], data: before });
+    }
+  }
+
+  dispose(): void {
+    this.start.dispose();
+    this.advance.dispose();
+    this.held?.dispose();
+  }
+
+  /** A place of [slots · V] as slot and word. */
+  private candidate(place: number, sum: number): Candidate {
+    return { slot: Math.floor(place / this.vocabulary), word: place % this.vocabulary, sum };
+  }
 }

@@ -1,12 +1,13 @@
-import type { Tensor } from "../autograd/tensor.ts";
+import { full, type Tensor } from "../autograd/tensor.ts";
 import { adaptiveAvgPool2d, crossEntropy, reshape, transpose } from "../autograd/ops/index.ts";
 import { CheckpointError } from "../core/errors.ts";
-import { PAD } from "../data/vocabulary.ts";
-import { LSTMDecoder, type DecoderState, type LSTMDecoderConfig } from "../models/lstm.ts";
+import { PAD, START } from "../data/vocabulary.ts";
+import { RecurrentDecoder, type DecoderState, type RecurrentDecoderConfig } from "../models/lstm.ts";
 import { parseResNetConfig, ResNet, type ResNetConfig } from "../models/resnet.ts";
 import { Linear, type Builder } from "../nn/layers.ts";
-import type { WordModel } from "./decode.ts";
+import type { TextModel, TextStart, TextState } from "./text-model.ts";
 import { Module } from "../nn/module.ts";
+import type { LSTMState } from "../nn/recurrent.ts";
 
 /**
  * The system `storyteller`: a picture's features become the first hidden state of an LSTM, which says the words.
@@ -23,7 +24,7 @@ export interface StorytellerConfig {
   readonly features: number;
   /** Whether the decoder looks at the regions again before each word; needs a backbone. */
   readonly attention: boolean;
-  readonly decoder: Omit<LSTMDecoderConfig, "attention">;
+  readonly decoder: Omit<RecurrentDecoderConfig, "cell" | "attention">;
 }
 
 /**
@@ -63,10 +64,10 @@ class StorytellerEncoder extends Module {
 }
 
 /** Pictures [B, 3, H, W] (or features [B, F] without a backbone) and words → logits, loss or the decoder's state. */
-export class Storyteller extends Module implements WordModel {
+export class Storyteller extends Module implements TextModel {
   readonly backbone: ResNet | null;
   readonly encoder: StorytellerEncoder;
-  readonly decoder: LSTMDecoder;
+  readonly decoder: RecurrentDecoder;
   private readonly grid: number;
 
   constructor(builder: Builder, config: StorytellerConfig) {
@@ -76,7 +77,7 @@ export class Storyteller extends Module implements WordModel {
     const features = this.backbone === null ? config.features : channels * config.grid ** 2;
     const attention = config.attention ? { regions: config.grid ** 2, channels } : null;
     this.encoder = new StorytellerEncoder(builder, features, config.decoder.hidden);
-    this.decoder = new LSTMDecoder(builder, { ...config.decoder, attention });
+    this.decoder = new RecurrentDecoder(builder, { ...config.decoder, cell: "lstm", attention });
     this.grid = config.grid;
   }
 
@@ -89,15 +90,16 @@ export class Storyteller extends Module implements WordModel {
     return this.decoder.start(this.encoder.fc.forward(reshape(pooled, [batch, -1])), transpose(regions));
   }
 
-  /** The state as rows: h and c [B, hidden], and the regions [B, R, C] where there are any. */
-  begin(pictures: Tensor): readonly Tensor[] {
-    return rowsOf(this.encode(pictures));
+  begin(pictures: Tensor): TextStart {
+    const said = full(pictures.device, [pictures.shape[0], 1], START, "i32");
+    const { logits, state } = this.decoder.forward(said, this.encode(pictures));
+    return { logits: reshape(logits, [said.size, -1]), state: rowsOf(state), said };
   }
 
-  next(words: Tensor, [h, c, regions = null]: readonly (Tensor | null)[]): { logits: Tensor; state: readonly Tensor[] } {
-    const shape = [1, ...h!.shape];
-    const { logits, state } = this.decoder.forward(words, { h: reshape(h!, shape), c: reshape(c!, shape), regions });
-    return { logits: reshape(logits, [logits.shape[0], logits.shape[2]]), state: rowsOf(state) };
+  next(words: Tensor, { own, shared }: TextState): { logits: Tensor; state: TextState } {
+    const [h, c] = own.map((part) => reshape(part, [1, ...part.shape]));
+    const { logits, state } = this.decoder.forward(reshape(words, [words.size, 1]), { h, c, regions: shared[0] ?? null } as DecoderState);
+    return { logits: reshape(logits, [words.size, -1]), state: rowsOf(state) };
   }
 
   /** ids [B, T] i32, beginning with the start word → logits [B, T, V] of the word after each. */
@@ -113,7 +115,8 @@ export class Storyteller extends Module implements WordModel {
   }
 }
 
-function rowsOf({ h, c, regions }: DecoderState): readonly Tensor[] {
-  const rows = [h, c].map((part) => reshape(part, part.shape.slice(1)));
-  return regions === null ? rows : [...rows, regions];
+/** An LSTM's state with the batch first. */
+function rowsOf({ regions, ...state }: DecoderState): TextState {
+  const { h, c } = state as LSTMState;
+  return { own: [h, c].map((part) => reshape(part, part.shape.slice(1))), shared: regions === null ? [] : [regions] };
 }

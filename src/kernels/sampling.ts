@@ -27,7 +27,7 @@ const NEGATIVE_INFINITY = `var infiniteBits = 0xff800000u; // a variable, as WGS
   let removed = bitcast<f32>(infiniteBits);`;
 
 /** @throws ShapeError unless logits are floats [B,V], and settings f32 [4]. */
-function requireLogits(what: string, logits: TensorSpec, settings?: TensorSpec): void {
+export function requireLogits(what: string, logits: TensorSpec, settings?: TensorSpec): void {
   requireFloat(what, logits);
   if (logits.shape.length !== 2) throw new ShapeError(`${what}: logits must have shape [B,V]; got ${showShape(logits.shape)}`);
   if (settings !== undefined && !(settings.dtype === "f32" && sameShape(settings.shape, [4]))) {
@@ -69,59 +69,6 @@ fn main(${ENTRY_PARAMETERS}) {
   var value = logits[i] / settings[0];
   ${ban}
   out[i] = value;
-}`,
-      grid: foldGrid(Math.ceil(size / LANES), limits),
-    };
-  },
-};
-
-/**
- * Makes words that were said before less likely, in place: a logit is multiplied by the penalty where it is negative, and
- * divided by it elsewhere; once for each word, however often it was said.
- *
- * logits [B,V] f32 (changed), settings [4], ids [B,T] i32 and how many of each row count, [B] i32 (or none: all). Ids outside
- * the vocabulary are left out.
- * @throws ShapeError if the shapes do not fit.
- * Source: Keskar et al. 2019, "CTRL", arXiv:1909.05858; for negative logits as Hugging Face's RepetitionPenaltyLogitsProcessor.
- */
-export const penalizeRepeats: Kernel = {
-  name: "penalizeRepeats",
-  updates: [0],
-  infer([logits, settings, ids, lengths]) {
-    requireLogits("filterLogits", logits, settings);
-    const [rows] = logits.shape;
-    if (ids.dtype !== "i32" || ids.shape.length !== 2 || ids.shape[0] !== rows) throw new ShapeError(`filterLogits: ids said before must be i32 [${rows},T]; got ${ids.dtype} ${showShape(ids.shape)}`);
-    if (lengths !== undefined && !(lengths.dtype === "i32" && sameShape(lengths.shape, [rows]))) {
-      throw new ShapeError(`filterLogits: lengths must be i32 [${rows}]; got ${lengths.dtype} ${showShape(lengths.shape)}`);
-    }
-    return [];
-  },
-  cost([, , ids]) {
-    return { flops: (sizeOf(ids.shape) * ids.shape[1]) / 2, bytes: bytesOf(ids) + 8 * sizeOf(ids.shape) };
-  },
-  program([logits, , ids, lengths], _attrs, limits) {
-    const [, words] = logits.shape;
-    const [, said] = ids.shape;
-    const size = sizeOf(ids.shape);
-    return {
-      wgsl: `${bindings([], [["logits", "f32"]])}
-@group(0) @binding(1) var<storage, read> settings: array<f32>;
-@group(0) @binding(2) var<storage, read> ids: array<i32>;
-${lengths === undefined ? "" : "@group(0) @binding(3) var<storage, read> lengths: array<i32>;"}
-
-@compute @workgroup_size(${LANES})
-fn main(${ENTRY_PARAMETERS}) {
-  let i = ${workgroupNumber()} * ${LANES}u + lane;
-  if (i >= ${size}u) { return; }
-  let row = i / ${said}u;
-  let id = ids[i];
-  if (id < 0 || id >= ${words}${lengths === undefined ? "" : ` || i32(i - row * ${said}u) >= lengths[row]`}) { return; }
-  for (var before = row * ${said}u; before < i; before++) {
-    if (ids[before] == id) { return; } // the first place of a word changes it, and no other
-  }
-  let place = row * ${words}u + u32(id);
-  let logit = logits[place];
-  logits[place] = select(logit / settings[3], logit * settings[3], logit < 0.0);
 }`,
       grid: foldGrid(Math.ceil(size / LANES), limits),
     };

@@ -1,6 +1,6 @@
 import type { Tensor } from "../autograd/tensor.ts";
-import { add, attention, embedding, gelu, geluTanh, keyValueCache, linearCrossEntropy, packedCachedAttention, packedSelfAttention, reshape, slice, split, type KeyValueCache } from "../autograd/ops/index.ts";
-import { tensor } from "../autograd/tensor.ts";
+import { add, attention, embedding, gelu, geluTanh, linearCrossEntropy, packedCachedAttention, packedSelfAttention, reshape, slice, split, type KeyValueCache } from "../autograd/ops/index.ts";
+import { allocateTensor, tensor } from "../autograd/tensor.ts";
 import { ShapeError } from "../core/errors.ts";
 import { Conv1D, Embedding, type Builder } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
@@ -207,14 +207,15 @@ export class GPT2Model extends Module {
     return states.with(-1, this.ln_f.forward(states.at(-1)!));
   }
 
-  /** An empty cache for texts of at most `length` tokens; nobody has to give it back while a step is recorded. */
+  /** An empty cache for texts of at most `length` tokens; it belongs to the scope or recording that is open. */
   cache(batch: number, length: number, { encoded }: GPT2Context = {}): GPT2Cache {
     const { dim, heads } = this.config;
     const { device } = this.wte.weight;
     this.requireRoom(length);
+    const empty = (label: string): Tensor => allocateTensor(device, { shape: [batch, heads, length, dim / heads], dtype: "f32" }, label);
     return {
       position: tensor(device, new Int32Array(batch), [batch]),
-      blocks: this.h.map(() => keyValueCache(device, [batch, heads, length, dim / heads])),
+      blocks: this.h.map(() => ({ keys: empty("cached keys"), values: empty("cached values") })),
       encoded: this.look(encoded),
     };
   }

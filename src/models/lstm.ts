@@ -1,18 +1,19 @@
-import { zeros, type Tensor } from "../autograd/tensor.ts";
+import type { Tensor } from "../autograd/tensor.ts";
 import { add, affine, concat, matmul, reshape, softmax, tanh } from "../autograd/ops/index.ts";
 import { ShapeError } from "../core/errors.ts";
 import { normal } from "../nn/init.ts";
 import { Embedding, Linear, type Builder } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";
-import { LSTM, type LSTMState } from "../nn/recurrent.ts";
+import { GRU, LSTM, RNN, type Recurrent, type RecurrentState } from "../nn/recurrent.ts";
 
 /**
- * A word-by-word decoder: Embedding → LSTM → Linear, with attention over the picture's regions where it has any.
+ * A word-by-word decoder: Embedding → LSTM, GRU or RNN → Linear, with attention over the picture's regions where it has any.
  *
- * Source: Vinyals et al. 2014, "Show and tell", arXiv:1411.4555, with the picture in the first hidden state; attention
- * as in Luong et al. 2015, arXiv:1508.04025 (global, scaled dot product), over regions as in Xu et al. 2015.
+ * Source: Vinyals et al. 2014, "Show and tell", arXiv:1411.4555; the picture is the first hidden state, or stands before the
+ * first word. Attention as in Luong et al. 2015, arXiv:1508.04025 (global, scaled dot product), over regions as in Xu et al. 2015.
  */
-export interface LSTMDecoderConfig {
+export interface RecurrentDecoderConfig {
+  readonly cell: "lstm" | "gru" | "rnn";
   readonly vocabulary: number;
   readonly embedding: number;
   readonly hidden: number;
@@ -20,8 +21,8 @@ export interface LSTMDecoderConfig {
   readonly attention: { readonly regions: number; readonly channels: number } | null;
 }
 
-/** What the decoder carries from word to word. */
-export interface DecoderState extends LSTMState {
+/** What the decoder carries from word to word; an LSTM its cells [1, B, hidden] too. */
+export interface DecoderState extends RecurrentState {
   /** The picture's regions with their places [B, R, C], for a decoder with attention. */
   readonly regions: Tensor | null;
 }
@@ -48,39 +49,51 @@ class RegionAttention extends Module {
   }
 }
 
-/** Ids of the words so far → logits of the next ones. */
-export class LSTMDecoder extends Module {
+/** Ids of the words so far → logits of the next ones. The network stands in the field that bears its cell's name. */
+export class RecurrentDecoder extends Module {
   readonly embedding: Embedding;
-  readonly lstm: LSTM;
+  readonly lstm: LSTM | null;
+  readonly gru: GRU | null;
+  readonly rnn: RNN | null;
   readonly attention: RegionAttention | null;
   readonly fc: Linear;
 
-  constructor(builder: Builder, { vocabulary, embedding, hidden, attention }: LSTMDecoderConfig) {
+  constructor(builder: Builder, { cell, vocabulary, embedding, hidden, attention }: RecurrentDecoderConfig) {
     super();
     this.embedding = new Embedding(builder, vocabulary, embedding);
-    this.lstm = new LSTM(builder, embedding, hidden);
+    this.lstm = cell === "lstm" ? new LSTM(builder, embedding, hidden) : null;
+    this.gru = cell === "gru" ? new GRU(builder, embedding, hidden) : null;
+    this.rnn = cell === "rnn" ? new RNN(builder, embedding, hidden) : null;
     this.attention = attention && new RegionAttention(builder, hidden, attention.regions, attention.channels);
     this.fc = new Linear(builder, hidden, vocabulary);
   }
 
   /**
-   * The state before the first word: h0 is the picture as a whole [B, hidden], the cell is zero.
+   * The state before the first word: h0 is the picture as a whole [B, hidden], an LSTM's cells are zero.
    * @param regions [B, R, C], for a decoder with attention.
    * @throws ShapeError if a decoder with attention gets no regions.
    */
   start(picture: Tensor, regions: Tensor | null): DecoderState {
-    const shape = [1, ...picture.shape];
     const placed = (): Tensor => {
-      if (regions === null) throw new ShapeError("LSTMDecoder: a decoder with attention needs the picture's regions [B, R, C]; got none");
+      if (regions === null) throw new ShapeError("RecurrentDecoder: a decoder with attention needs the picture's regions [B, R, C]; got none");
       return add(regions, this.attention!.positions);
     };
-    return { h: reshape(picture, shape), c: zeros(picture.device, shape), regions: this.attention && placed() };
+    return { ...this.network.start(reshape(picture, [1, ...picture.shape])), regions: this.attention && placed() };
   }
 
   /** ids [B, T] i32 → logits [B, T, vocabulary], and the state after the last word. */
-  forward(ids: Tensor, { h, c, regions }: DecoderState): { logits: Tensor; state: DecoderState } {
-    const { y, state } = this.lstm.forward(this.embedding.forward(ids), { h, c });
+  forward(ids: Tensor, state: DecoderState): { logits: Tensor; state: DecoderState } {
+    return this.continue(this.embedding.forward(ids), state);
+  }
+
+  /** The same for embeddings of words [B, T, embedding], or for what stands in their place. */
+  continue(x: Tensor, { regions, ...before }: DecoderState): { logits: Tensor; state: DecoderState } {
+    const { y, state } = this.network.forward(x, before);
     const spoken = this.attention === null ? y : this.attention.forward(y, regions!);
     return { logits: this.fc.forward(spoken), state: { ...state, regions } };
+  }
+
+  private get network(): Recurrent<RecurrentState> {
+    return (this.lstm ?? this.gru ?? this.rnn)!;
   }
 }

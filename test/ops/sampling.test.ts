@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { filterLogits, sample, sampleFrom, samplingValues } from "../../src/autograd/ops/sampling.ts";
+import { appendWords, filterLogits, sample, sampleFrom, samplingValues } from "../../src/autograd/ops/sampling.ts";
 import { DeviceGenerator } from "../../src/autograd/random.ts";
 import { recorded } from "../../src/autograd/recorded.ts";
 import { tensor } from "../../src/autograd/tensor.ts";
@@ -65,6 +65,43 @@ describe.each([true, false])("sampling (cooperative workgroups %s)", (cooperativ
     );
     expect(await run()).toEqual(expected);
     expect(await run()).toEqual(expected);
+  });
+
+  test.each([1, 2, 3])("no %i words in a row come twice, and a short text does not end", async (n) => {
+    using _scope = device().scope();
+    const [rows, words, room, end] = [7, 5, 12, 4];
+    const random = new Generator(n);
+    const said = Array.from({ length: rows }, (_, row) => Array.from({ length: row === 0 ? 1 : 3 + random.integer(room - 3) }, () => random.integer(words)));
+    const ids = Int32Array.from(said.flatMap((text) => [...text, ...Array<number>(room - text.length).fill(2)]));
+    const lengths = tensor(device(), Int32Array.from(said, (text) => text.length), [rows]);
+    const logits = tensor(device(), new Float32Array(rows * words).fill(1.5), [rows, words]);
+    const found = await filterLogits(logits, { said: tensor(device(), ids, [rows, room]), lengths, bans: { noRepeatNgram: n, minLength: 6, end } }).read();
+    const expected = said.flatMap((text) => {
+      const tail = text.slice(text.length - (n - 1)).join();
+      const starts = text.map((_, i) => i).filter((i) => i + n - 1 < text.length && text.slice(i, i + n - 1).join() === tail);
+      const banned = new Set(text.length < n ? [] : starts.map((i) => text[i + n - 1]));
+      return Array.from({ length: words }, (_, id) => (banned.has(id) || (id === end && text.length < 6) ? -Infinity : 1.5));
+    });
+    expect([...found]).toEqual(expected);
+    expect(expected.filter((value) => value === -Infinity).length).toBeGreaterThan(2); // something was banned
+  });
+
+  test("bans that make no sense are refused", () => {
+    using _scope = device().scope();
+    const logits = tensor(device(), new Float32Array(5), [1, 5]);
+    const said = { said: tensor(device(), Int32Array.of(1, 2), [1, 2]), lengths: tensor(device(), Int32Array.of(2), [1]) };
+    expect(() => filterLogits(logits, { ...said, bans: { noRepeatNgram: 1.5 } })).toThrow(/noRepeatNgram must be a whole number/);
+    expect(() => filterLogits(logits, { ...said, bans: { minLength: 3 } })).toThrow(/needs the id of the end word/);
+    expect(() => filterLogits(logits, { ...said, bans: { minLength: 3, end: 5 } })).toThrow(/end must lie in 0..4; got 5/);
+    expect(() => filterLogits(logits, { bans: { noRepeatNgram: 2 } })).toThrow(/bans need what was said/);
+  });
+
+  test("words join what was said, and what has no room is left out", async () => {
+    using _scope = device().scope();
+    const said = tensor(device(), Int32Array.of(1, 2, 0, 9, 9, 9), [2, 3]);
+    const lengths = tensor(device(), Int32Array.of(2, 3), [2]);
+    appendWords(said, lengths, tensor(device(), Int32Array.of(7, 8), [2]));
+    expect([...(await said.read()), ...(await lengths.read())]).toEqual([1, 2, 7, 9, 9, 9, 3, 3]);
   });
 
   test("a vocabulary of 50,257: exactly the words that a sort leaves", async () => {

@@ -1,4 +1,5 @@
 import { InputError } from "../../core/errors.ts";
+import { appendWords as appendKernel, banWords, penalizeRepeats, type BanAttrs } from "../../kernels/said-words.ts";
 import * as kernel from "../../kernels/sampling.ts";
 import type { DeviceGenerator } from "../random.ts";
 import { run } from "../run.ts";
@@ -23,12 +24,24 @@ export interface SamplingInputs {
    * an input of the step, say. With a tensor all filters run, whatever they are set to.
    */
   readonly settings?: SamplingSettings | Tensor;
-  /** Words said before, i32 [B,T], for the repetition penalty. */
+  /** Words said before, i32 [B,T], for the repetition penalty and for bans. */
   readonly said?: Tensor;
   /** How many of each row of `said` count, i32 [B]; all where left out. */
   readonly lengths?: Tensor;
-  /** Words that may not come, where the mask is not 0: [B,V] or [V] of any type. For a least length, or n-grams that must not come again. */
+  /** Words that may not come, where the mask is not 0: [B,V] or [V] of any type. */
   readonly banned?: Tensor;
+  /** What may not come because of what was said: needs `said` and `lengths`. */
+  readonly bans?: BanSettings;
+}
+
+/** What what was said forbids. */
+export interface BanSettings {
+  /** No n words in a row come twice; 0, the default, for no such rule. */
+  readonly noRepeatNgram?: number;
+  /** The end word may not come before a text has so many words, with those that were given. Default 0. */
+  readonly minLength?: number;
+  /** The word that ends a text; needed for `minLength`. */
+  readonly end?: number;
 }
 
 /**
@@ -51,11 +64,31 @@ export function samplingValues({ temperature = 1, topK = 0, topP = 1, repetition
  * bans, temperature, top-k (words as likely as the k-th stay), top-p (of words of equal probability the later ones stay).
  * @throws ShapeError if the tensors do not fit. @throws InputError for settings outside of their range.
  */
-export function filterLogits(logits: Tensor, { settings = {}, said, lengths, banned }: SamplingInputs = {}): Tensor {
+export function filterLogits(logits: Tensor, { settings = {}, said, lengths, banned, bans }: SamplingInputs = {}): Tensor {
   const { values, filters, penalizes } = settings instanceof Tensor ? { values: settings, filters: true, penalizes: true } : fixedSettings(logits, settings);
   const [scaled] = run(kernel.scaleLogits, banned === undefined ? [logits, values] : [logits, values, banned], {});
-  if (said !== undefined && penalizes) run(kernel.penalizeRepeats, lengths === undefined ? [scaled, values, said] : [scaled, values, said, lengths], {});
+  if (said !== undefined && penalizes) run(penalizeRepeats, lengths === undefined ? [scaled, values, said] : [scaled, values, said, lengths], {});
+  const attrs = bans && banAttrs(bans);
+  if (attrs) {
+    if (said === undefined || lengths === undefined) throw new InputError("sampling: bans need what was said, and its lengths");
+    run(banWords, [scaled, said, lengths], attrs);
+  }
   return filters ? run(kernel.filterLogits, [scaled, values], {})[0] : scaled;
+}
+
+/** Null where nothing is forbidden. @throws InputError for numbers that make no sense. */
+function banAttrs({ noRepeatNgram = 0, minLength = 0, end = -1 }: BanSettings): BanAttrs | null {
+  if (!(Number.isInteger(noRepeatNgram) && noRepeatNgram >= 0)) throw new InputError(`sampling: noRepeatNgram must be a whole number, 0 for no rule; got ${noRepeatNgram}`);
+  if (minLength > 0 && end < 0) throw new InputError(`sampling: minLength needs the id of the end word; got ${end}`);
+  return noRepeatNgram === 0 && minLength <= 0 ? null : { ngram: noRepeatNgram, minLength, end: Math.max(end, 0) };
+}
+
+/**
+ * Puts the next words [B] i32 behind what was said, said [B,T] and lengths [B] i32, in place: decoders keep both beyond a step.
+ * @throws ShapeError if the tensors do not fit.
+ */
+export function appendWords(said: Tensor, lengths: Tensor, words: Tensor): void {
+  run(appendKernel, [said, lengths, words], {});
 }
 
 /** Settings that stay as they are, and which filters they need. */
