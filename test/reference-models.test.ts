@@ -124,10 +124,10 @@ describe("storyteller with PyTorch's weights", () => {
     const features = io.get("features")!;
     const one = { shape: [1, features.shape[1]], data: features.data.slice(0, features.shape[1]) };
     const maxLength = greedy.length - 1;
-    const [[said]] = await wordByWordDecoder(device(), model, { maxLength, end: END }).decode(one);
+    const [[said]] = await wordByWordDecoder(device(), model.text(), { maxLength, end: END }).decode(one);
     expect([1, ...said.ids]).toEqual(greedy);
     for (const [alpha, expected] of [[0, plain], [0.7, normalised]] as const) {
-      const [[best]] = await beamDecoder(device(), model, { width: 5, maxLength, alpha, end: END, rule: "narrow" }).decode(one);
+      const [[best]] = await beamDecoder(device(), model.text(), { width: 5, maxLength, alpha, end: END, rule: "narrow" }).decode(one);
       expect([1, ...best.ids], `alpha ${alpha}`).toEqual(expected);
     }
   });
@@ -136,7 +136,7 @@ describe("storyteller with PyTorch's weights", () => {
     const model = make();
     const features = io.get("features")!;
     const width = features.shape[1];
-    const decoder = beamDecoder(device(), model, { width: 4, maxLength: 12, alpha: 0.7, end: END, rule: "narrow" });
+    const decoder = beamDecoder(device(), model.text(), { width: 4, maxLength: 12, alpha: 0.7, end: END, rule: "narrow" });
     const together = await decoder.decode(features);
     for (let i = 0; i < count; i++) {
       const [alone] = await decoder.decode({ shape: [1, width], data: features.data.slice(i * width, (i + 1) * width) });

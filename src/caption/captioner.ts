@@ -136,7 +136,7 @@ export class Captioner {
     let decoder = this.decoders.get(key);
     if (decoder === undefined) {
       const { maxLength } = this.config;
-      decoder = beam === 1 ? wordByWordDecoder(this.device, this.model, { maxLength, end: END }) : beamDecoder(this.device, this.model, { width: beam, maxLength, alpha: lengthPenalty, end: END, rule: "narrow" });
+      decoder = beam === 1 ? wordByWordDecoder(this.device, this.model.text(), { maxLength, end: END }) : beamDecoder(this.device, this.model.text(), { width: beam, maxLength, alpha: lengthPenalty, end: END, rule: "narrow" });
       this.decoders.set(key, decoder);
     }
     return decoder;

@@ -5,9 +5,9 @@ import { PAD, START } from "../data/vocabulary.ts";
 import { RecurrentDecoder, type DecoderState, type RecurrentDecoderConfig } from "../models/lstm.ts";
 import { parseResNetConfig, ResNet, type ResNetConfig } from "../models/resnet.ts";
 import { Linear, type Builder } from "../nn/layers.ts";
-import type { TextModel, TextStart, TextState } from "./text-model.ts";
+import { recurrentText } from "./recurrent-text.ts";
+import type { TextModel } from "./text-model.ts";
 import { Module } from "../nn/module.ts";
-import type { LSTMState } from "../nn/recurrent.ts";
 
 /**
  * The system `storyteller`: a picture's features become the first hidden state of an LSTM, which says the words.
@@ -64,7 +64,7 @@ class StorytellerEncoder extends Module {
 }
 
 /** Pictures [B, 3, H, W] (or features [B, F] without a backbone) and words → logits, loss or the decoder's state. */
-export class Storyteller extends Module implements TextModel {
+export class Storyteller extends Module {
   readonly backbone: ResNet | null;
   readonly encoder: StorytellerEncoder;
   readonly decoder: RecurrentDecoder;
@@ -90,16 +90,12 @@ export class Storyteller extends Module implements TextModel {
     return this.decoder.start(this.encoder.fc.forward(reshape(pooled, [batch, -1])), transpose(regions));
   }
 
-  begin(pictures: Tensor): TextStart {
-    const said = full(pictures.device, [pictures.shape[0], 1], START, "i32");
-    const { logits, state } = this.decoder.forward(said, this.encode(pictures));
-    return { logits: reshape(logits, [said.size, -1]), state: rowsOf(state), said };
-  }
-
-  next(words: Tensor, { own, shared }: TextState): { logits: Tensor; state: TextState } {
-    const [h, c] = own.map((part) => reshape(part, [1, ...part.shape]));
-    const { logits, state } = this.decoder.forward(reshape(words, [words.size, 1]), { h, c, regions: shared[0] ?? null } as DecoderState);
-    return { logits: reshape(logits, [words.size, -1]), state: rowsOf(state) };
+  /** Captions from pictures alone. */
+  text(): TextModel {
+    return recurrentText(this.decoder, (pictures) => {
+      const said = full(pictures.device, [pictures.shape[0], 1], START, "i32");
+      return { x: this.decoder.embedding.forward(said), state: this.encode(pictures), said };
+    });
   }
 
   /** ids [B, T] i32, beginning with the start word → logits [B, T, V] of the word after each. */
@@ -113,10 +109,4 @@ export class Storyteller extends Module implements TextModel {
     const [batch, length, words] = logits.shape;
     return crossEntropy(reshape(logits, [batch * length, words]), reshape(next, [batch * length]), { ignoreIndex: PAD });
   }
-}
-
-/** An LSTM's state with the batch first. */
-function rowsOf({ regions, ...state }: DecoderState): TextState {
-  const { h, c } = state as LSTMState;
-  return { own: [h, c].map((part) => reshape(part, part.shape.slice(1))), shared: regions === null ? [] : [regions] };
 }

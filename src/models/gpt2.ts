@@ -42,6 +42,9 @@ export const GPT2 = {
   distilGpt2: { ...GPT2_COMMON, dim: 768, layers: 6, heads: 12 },
 } as const satisfies Record<string, GPT2Config>;
 
+/** The label of positions that no loss is asked for. */
+export const IGNORED = -100;
+
 /** What a block has to do with beside its input. */
 export interface GPT2Context {
   /** [B, T] of any type: 0 where nobody may attend to a token, such as padding; with a cache [B, Tmax]. */
@@ -279,12 +282,12 @@ export class GPT2LMHeadModel extends Module {
   /**
    * Mean cross-entropy of `labels`, each predicted from what stands before it; the logits are never stored whole.
    *
-   * x [B, T, dim], labels [B, T] i32, −100 where none is asked for → [].
+   * x [B, T, dim], labels [B, T] i32, {@link IGNORED} where none is asked for → [].
    */
   loss(x: Tensor, labels: Tensor, context: GPT2Context = {}): Tensor {
     const [batch, length, dim] = x.shape;
     const hidden = slice(this.transformer.hidden(x, context).at(-1)!, 1, 0, length - 1);
     const next = slice(labels, 1, 1, length);
-    return linearCrossEntropy(reshape(hidden, [batch * (length - 1), dim]), this.transformer.wte.weight, reshape(next, [batch * (length - 1)]));
+    return linearCrossEntropy(reshape(hidden, [batch * (length - 1), dim]), this.transformer.wte.weight, reshape(next, [batch * (length - 1)]), { ignoreIndex: IGNORED });
   }
 }

@@ -21,8 +21,10 @@ export interface RecurrentDecoderConfig {
   readonly attention: { readonly regions: number; readonly channels: number } | null;
 }
 
-/** What the decoder carries from word to word; an LSTM its cells [1, B, hidden] too. */
+/** What the decoder carries from word to word. */
 export interface DecoderState extends RecurrentState {
+  /** An LSTM's cells [1, B, hidden]. */
+  readonly c?: Tensor;
   /** The picture's regions with their places [B, R, C], for a decoder with attention. */
   readonly regions: Tensor | null;
 }
