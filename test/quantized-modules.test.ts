@@ -1,9 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { relu } from "../src/autograd/ops/index.ts";
+import { noGrad } from "../src/autograd/tape.ts";
 import { recorded } from "../src/autograd/recorded.ts";
 import { tensor, type Tensor } from "../src/autograd/tensor.ts";
+import { wordByWordDecoder } from "../src/caption/decode.ts";
+import { gpt2Text } from "../src/caption/gpt2-text.ts";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
 import { Generator } from "../src/core/rng.ts";
+import { GPT2LMHeadModel } from "../src/models/gpt2.ts";
 import { Embedding, Linear, type Builder } from "../src/nn/layers.ts";
 import { Module } from "../src/nn/module.ts";
 import { LayerNorm } from "../src/nn/norm.ts";
@@ -96,4 +100,24 @@ describe("quantizeModule", () => {
   test("refuses names of nothing", () => {
     expect(() => quantizeModule(build(1), { keep: ["fc"] })).toThrow(/quantizeModule: "keep" must name linear layers or embeddings; got "fc" \(there are words, layers\.0, layers\.1, head\)/);
   });
+});
+
+test("a GPT-2, whose weights lie the other way round, keeps its logits near and decodes from its cache", async () => {
+  const builder = { device: device(), generator: new Generator(5) };
+  const model = new GPT2LMHeadModel(builder, { vocabulary: 120, positions: 16, dim: 64, layers: 2, heads: 4, eps: 1e-5, activation: "gelu_tanh", crossAttention: null });
+  const ids = { shape: [1, 6], data: Int32Array.of(3, 119, 0, 77, 77, 12) };
+  const logits = async (): Promise<Float32Array> => {
+    using _scope = device().scope();
+    return (await noGrad(() => model.forward(tensor(device(), ids.data, ids.shape))).read()) as Float32Array;
+  };
+  const expected = await logits();
+  const { layers, before, after } = quantizeModule(model, { keep: ["transformer.wpe"] });
+  expect(layers).toContain("transformer.h.1.mlp.c_fc");
+  expect(after / before).toBeLessThan(0.35);
+  expect(relativeError(await logits(), expected)).toBeLessThan(0.03);
+  const decoder = wordByWordDecoder(device(), gpt2Text(model, 12, (given) => ({ x: model.embed(given), said: given })), { maxLength: 4, end: -1 });
+  const [[{ ids: said }]] = await decoder.decode(ids);
+  const last = (await logits()).slice(5 * 120);
+  expect(said[0]).toBe(last.indexOf(Math.max(...last)));
+  decoder.dispose();
 });

@@ -1,7 +1,8 @@
 import type { Tensor } from "../autograd/tensor.ts";
-import { add, attention, embedding, gelu, geluTanh, linearCrossEntropy, packedCachedAttention, packedSelfAttention, reshape, slice, split, type KeyValueCache } from "../autograd/ops/index.ts";
+import { add, attention, gelu, geluTanh, linearCrossEntropy, packedCachedAttention, packedSelfAttention, reshape, slice, split, type KeyValueCache } from "../autograd/ops/index.ts";
 import { allocateTensor, tensor } from "../autograd/tensor.ts";
 import { ShapeError } from "../core/errors.ts";
+import type { Device } from "../device/device.ts";
 import { Conv1D, Embedding, type Builder } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { LayerNorm } from "../nn/norm.ts";
@@ -202,9 +203,9 @@ export class GPT2Model extends Module {
    * @throws ShapeError if the text is too long, or what a block needs is missing.
    */
   hidden(x: Tensor, { keyMask, encoded }: GPT2Context = {}): Tensor[] {
-    const [, length, dim] = x.shape;
+    const [, length] = x.shape;
     this.requireRoom(length);
-    const states = [add(x, reshape(slice(this.wpe.weight, 0, 0, length), [1, length, dim]))];
+    const states = [add(x, this.wpe.forward(countUp(x.device, length)))];
     const seen = this.look(encoded);
     this.h.forEach((block, i) => states.push(block.forward(states[i], (normed) => block.attn.forward(normed, keyMask), seen[i])));
     return states.with(-1, this.ln_f.forward(states.at(-1)!));
@@ -213,7 +214,7 @@ export class GPT2Model extends Module {
   /** An empty cache for texts of at most `length` tokens; it belongs to the scope or recording that is open. */
   cache(batch: number, length: number, { encoded }: GPT2Context = {}): GPT2Cache {
     const { dim, heads } = this.config;
-    const { device } = this.wte.weight;
+    const { device } = this.ln_f.weight;
     this.requireRoom(length);
     const empty = (label: string): Tensor => allocateTensor(device, { shape: [batch, heads, length, dim / heads], dtype: "f32" }, label);
     return {
@@ -231,14 +232,12 @@ export class GPT2Model extends Module {
    */
   extend(x: Tensor, cache: GPT2Cache, keyMask?: Tensor): { hidden: Tensor; cache: GPT2Cache } {
     const [batch, length] = x.shape;
-    const { device } = x;
-    const steps = tensor(device, Int32Array.from({ length }, (_, i) => i), [1, length]);
-    const places = add(reshape(cache.position, [batch, 1]), steps);
-    let state = add(x, embedding(this.wpe.weight, places));
+    const places = add(reshape(cache.position, [batch, 1]), countUp(x.device, length));
+    let state = add(x, this.wpe.forward(places));
     this.h.forEach((block, i) => {
       state = block.forward(state, (normed) => block.attn.extend(normed, cache.blocks[i], cache.position, keyMask), cache.encoded[i]);
     });
-    const position = add(cache.position, tensor(device, Int32Array.of(length), [1]));
+    const position = add(cache.position, tensor(x.device, Int32Array.of(length), [1]));
     return { hidden: this.ln_f.forward(state), cache: { ...cache, position } };
   }
 
@@ -253,6 +252,11 @@ export class GPT2Model extends Module {
     const { positions } = this.config;
     if (length > positions) throw new ShapeError(`GPT2Model: a text must have at most ${positions} tokens; got ${length}`, "shorten it");
   }
+}
+
+/** 0 … length − 1, i32 [1, length]. */
+function countUp(device: Device, length: number): Tensor {
+  return tensor(device, Int32Array.from({ length }, (_, i) => i), [1, length]);
 }
 
 /** Tokens [B, T] i32 → logits [B, T, V] of the token after each. */

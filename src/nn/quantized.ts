@@ -1,9 +1,10 @@
-import { int8Embedding, int8Linear, quantize, type QuantizedMatrix } from "../autograd/ops/quantized.ts";
+import { int8Embedding, int8Linear, quantize, transpose, type QuantizedMatrix } from "../autograd/ops/index.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import { SightlineError } from "../core/errors.ts";
 import type { Storage } from "../device/storage.ts";
-import { Embedding, Linear } from "./layers.ts";
+import { Conv1D, Embedding, Linear } from "./layers.ts";
 import { Module, StateTensor, type Parameter } from "./module.ts";
+import { layersIn } from "./replace.ts";
 
 /** A layer's weight [R, C] in 8 bits. In a state dict: `weight_packed` u32 [R, ⌈C/4⌉] and `weight_scales` f32 [R]. */
 abstract class QuantizedLayer extends Module {
@@ -62,6 +63,8 @@ export class QuantizedEmbedding extends QuantizedLayer {
   }
 }
 
+const isQuantizable = (module: Module): module is Linear | Conv1D | Embedding => module instanceof Linear || module instanceof Conv1D || module instanceof Embedding;
+
 /** What {@link quantizeModule} changed. */
 export interface QuantizationReport {
   /** Names of the layers whose weights are in 8 bits now. */
@@ -80,21 +83,22 @@ export interface QuantizationReport {
  */
 export function quantizeModule(model: Module, { keep = [] }: { readonly keep?: readonly string[] } = {}): QuantizationReport {
   const state = model.namedTensors();
-  const all = layersOf(model, "");
+  const all = layersIn(model, isQuantizable);
   const unknown = keep.find((name) => !all.some((layer) => layer.name === name));
   if (unknown !== undefined) throw new SightlineError(`quantizeModule: "keep" must name linear layers or embeddings; got "${unknown}"`, `there are ${all.map(({ name }) => name).join(", ")}`);
   const changed = all.filter(({ name }) => !keep.includes(name));
   const before = bytesOf(model);
   const weights = new Map<Storage, QuantizedWeight>();
   const layers = new Map<Module, Module>();
-  for (const { layer: { weight } } of changed) {
+  for (const { layer } of changed) {
+    const { weight } = layer;
     if (weight.device.tracing !== null) throw new SightlineError("quantizeModule: a model cannot be changed while a step is recorded");
-    if (!weights.has(weight.storage)) weights.set(weight.storage, quantizeWeight(weight));
+    if (!weights.has(weight.storage)) weights.set(weight.storage, quantizeWeight(layer instanceof Conv1D ? transpose(weight.detach()) : weight));
   }
   for (const { layer, replace } of changed) {
     const { weight } = layer;
     const quantized = weights.get(weight.storage)!;
-    const replacement = layers.get(layer) ?? (layer instanceof Linear ? new QuantizedLinear(quantized, layer.bias) : new QuantizedEmbedding(quantized));
+    const replacement = layers.get(layer) ?? (layer instanceof Embedding ? new QuantizedEmbedding(quantized) : new QuantizedLinear(quantized, layer.bias));
     layers.set(layer, replacement);
     replace(replacement);
     weight.device.relocations++; // recordings use the old memory
@@ -104,25 +108,6 @@ export function quantizeModule(model: Module, { keep = [] }: { readonly keep?: r
   for (const { device } of new Set(state.map(([, tensor]) => tensor))) device.buffers.trim();
   model.freeze().eval();
   return { layers: changed.map(({ name }) => name), before, after: bytesOf(model) };
-}
-
-interface Found {
-  readonly name: string;
-  readonly layer: Linear | Embedding;
-  replace(by: Module): void;
-}
-
-/** Linear layers and embeddings in the fields of a module and of those below it. */
-function layersOf(module: Module, prefix: string): Found[] {
-  return Object.entries(module).flatMap(([field, value]): Found[] => {
-    if (Array.isArray(value)) return value.flatMap((element: unknown, i) => layerIn(value, i, element, `${prefix}${field}.${i}`));
-    return layerIn(module, field, value, `${prefix}${field}`);
-  });
-}
-
-function layerIn(holder: object, key: PropertyKey, value: unknown, name: string): Found[] {
-  if (value instanceof Linear || value instanceof Embedding) return [{ name, layer: value, replace: (by) => Reflect.set(holder, key, by) }];
-  return value instanceof Module ? layersOf(value, `${name}.`) : [];
 }
 
 /** Bytes of the state of a module; memory that is shared counts once. */
