@@ -1,9 +1,9 @@
-import { deflateSync } from "node:zlib";
 import jpeg from "jpeg-js";
 import UPNG from "upng-js";
 import { describe, expect, test, vi } from "vitest";
 import { InputError } from "../src/core/errors.ts";
 import { decodeImage } from "../src/data/image.ts";
+import { type PngParts, withChecksums, writePng } from "./png-writer.ts";
 
 const WIDTH = 13;
 const HEIGHT = 10;
@@ -51,58 +51,6 @@ function withFrameByte(bytes: Uint8Array, offset: number, value: number): Uint8A
   const changed = bytes.slice();
   changed[frame + 2 + offset] = value;
   return changed;
-}
-
-interface PngParts {
-  readonly width: number;
-  readonly height: number;
-  readonly depth: number;
-  readonly colourType: number;
-  readonly interlace?: boolean;
-  /** Samples of a pixel. */
-  readonly pixel: (x: number, y: number) => readonly number[];
-  readonly chunks?: readonly (readonly [type: string, body: Uint8Array])[];
-}
-
-function chunk(type: string, body: Uint8Array): Uint8Array {
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(body.length);
-  return Buffer.concat([length, Buffer.from(type), body, Buffer.alloc(4)]);
-}
-
-const ADAM7 = [
-  [0, 0, 8, 8],
-  [4, 0, 8, 8],
-  [0, 4, 4, 8],
-  [2, 0, 4, 4],
-  [0, 2, 2, 4],
-  [1, 0, 2, 2],
-  [0, 1, 1, 2],
-] as const;
-
-/** A PNG of any colour type and depth, unfiltered, from the standard alone. */
-function writePng(parts: PngParts): Uint8Array {
-  const { width, height, depth, colourType, interlace = false, pixel, chunks = [] } = parts;
-  const rows: Buffer[] = [];
-  for (const [x0, y0, dx, dy] of interlace ? ADAM7 : ([[0, 0, 1, 1]] as const)) {
-    for (let y = y0; y < height && x0 < width; y += dy) {
-      let bits = "";
-      for (let x = x0; x < width; x += dx) bits += pixel(x, y).map((s) => s.toString(2).padStart(depth, "0")).join("");
-      const bytes = bits.match(/.{1,8}/g) ?? [];
-      rows.push(Buffer.from([0, ...bytes.map((byte) => Number.parseInt(byte.padEnd(8, "0"), 2))]));
-    }
-  }
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([depth, colourType, 0, 0, interlace ? 1 : 0], 8);
-  return Buffer.concat([
-    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
-    chunk("IHDR", header),
-    ...chunks.map(([type, body]) => chunk(type, body)),
-    chunk("IDAT", deflateSync(Buffer.concat(rows))),
-    chunk("IEND", Buffer.alloc(0)),
-  ]);
 }
 
 function refusal(bytes: Uint8Array, options?: Parameters<typeof decodeImage>[2]): string {
@@ -171,6 +119,13 @@ describe("JPEG", () => {
     expect(refusal(withFrameByte(bytes, 2, 12))).toContain("8 bits a sample; got 12 bits");
     expect(refusal(withFrameByte(withFrameByte(bytes, 3, 0), 4, 0))).toContain(`got ${WIDTH}×0`);
     expect(refusal(withFrameByte(bytes, 9, 0x51))).toContain("sampling factors must be 1 to 4; got 5×1");
+    expect(refusal(withFrameByte(withFrameByte(bytes, 9, 0x31), 12, 0x21))).toContain("components at a whole fraction of its size; got 2×1 of 3×1 samples");
+    expect(refusal(withFrameByte(bytes, 11, 1))).toContain("two components have the same number");
+  });
+
+  test("refuses more pixels than its bytes could hold before taking memory for them", () => {
+    const taller = withFrameByte(withFrameByte(encodeJpeg(), 3, 0x80), 5, 0x06);
+    expect(refusal(taller)).toMatch(/1549×32778 pixels take at least \d+ bytes; the file has \d+/);
   });
 
   test("refuses more megapixels than allowed before decoding", () => {
@@ -262,14 +217,20 @@ describe("PNG", () => {
   test("is refused when its pixels are damaged, too few, too many or not of the standard", () => {
     const parts = { width: 40, height: 40, depth: 8, colourType: 0, pixel: (x: number, y: number) => [(x * y * 7) % 256] };
     const bytes = writePng(parts);
-    const damaged = bytes.slice();
-    damaged[Math.floor(bytes.length / 2)] ^= 0xff;
-    expect(refusal(damaged)).toMatch(/its \d+ bytes of pixel data don't unpack/);
-    const taller = bytes.slice();
-    taller[23] = 80;
-    expect(refusal(taller)).toContain("got a truncated or damaged one");
-    taller[20] = 0x7f;
-    expect(refusal(taller)).toContain("at most 64 megapixels");
+    const changed = (offset: number, value: number): Uint8Array => {
+      const copy = bytes.slice();
+      copy[offset] = value;
+      return copy;
+    };
+    const middle = Math.floor(bytes.length / 2);
+    expect(refusal(changed(middle, bytes[middle] ^ 0xff))).toContain("chunk IDAT at byte 33 doesn't have its checksum");
+    expect(refusal(withChecksums(changed(43, 0xff)))).toMatch(/its \d+ bytes of pixel data don't unpack: /);
+    expect(refusal(withChecksums(changed(23, 80)))).toMatch(/don't unpack: it unpacks to 1640 of 3280 bytes/);
+    expect(decodeImage(withChecksums(changed(23, 20)), "a.png").height).toBe(20);
+    expect(refusal(withChecksums(changed(21, 1)))).toMatch(/don't unpack: \d+ bytes cannot unpack to 2688616/);
+    expect(refusal(withChecksums(changed(20, 0x7f)))).toContain("at most 64 megapixels");
+    expect(refusal(withChecksums(changed(37, 0)))).toContain("no chunk at byte 33");
+    expect(refusal(writePng({ ...parts, colourType: 3 }))).toContain("it has no palette");
     expect(refusal(writePng({ ...parts, depth: 4, colourType: 6, pixel: () => [0, 0, 0, 0] }))).toContain("type 6 with 4 bits");
   });
 });

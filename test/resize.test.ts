@@ -124,6 +124,30 @@ describe("preprocess", () => {
     }
   });
 
+  // Sizes that torchvision 0.14's GeneralizedRCNNTransform(800, 1333) gives.
+  test.each([
+    [640, 480, 1066, 800],
+    [480, 640, 800, 1066],
+    [500, 375, 1066, 799],
+    [333, 500, 799, 1201],
+    [1000, 100, 1333, 133],
+    [101, 67, 1205, 799],
+    [800, 1333, 800, 1333],
+    [3, 5, 799, 1333],
+    [427, 640, 799, 1199],
+  ])("keeps the shape of %i×%i within 800 and 1333: %i×%i", (width, height, keptWidth, keptHeight) => {
+    const blank: Image = { width, height, data: new Uint8Array(width * height * 3) };
+    const kept = fit(blank, PREPROCESSING.fasterRcnn);
+    expect([kept.width, kept.height]).toEqual([keptWidth, keptHeight]);
+  });
+
+  test("keeps the shape without a limit, and makes planes of it", () => {
+    const kept = { ...squash(4), resize: "keep" } as const;
+    expect(fit(pattern(12, 6), kept)).toEqual(resize(pattern(12, 6), 8, 4, "bilinear"));
+    expect(preprocess(pattern(12, 6), kept)).toHaveLength(3 * 8 * 4);
+    expect(fit(pattern(1, 2048), { ...kept, longSide: 6 })).toMatchObject({ width: 1, height: 6 });
+  });
+
   test("travels through JSON", () => {
     for (const preset of Object.values(PREPROCESSING)) {
       expect(parsePreprocessing(JSON.parse(JSON.stringify(preset)))).toEqual(preset);
@@ -134,6 +158,7 @@ describe("preprocess", () => {
     ["size", { ...squash(224), size: 0 }],
     ["resize", { ...squash(224), resize: "stretch" }],
     ["shortSide", { ...PREPROCESSING.imagenetV1, shortSide: 200 }],
+    ["longSide", { ...PREPROCESSING.fasterRcnn, longSide: 700 }],
     ["filter", { ...squash(224), filter: "nearest" }],
     ["mean", { ...squash(224), mean: [0.5, 0.5] }],
     ["std", { ...squash(224), std: [0.5, 0, 0.5] }],

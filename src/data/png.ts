@@ -1,6 +1,6 @@
-import UPNG from "upng-js";
 import type { StoredImage } from "./image.ts";
 import { checkSize, damaged, unsupported } from "./image-errors.ts";
+import { inflate, InflateError } from "./inflate.ts";
 import { orientationOf } from "./orientation.ts";
 
 interface PngHeader {
@@ -32,8 +32,16 @@ interface Pass {
   readonly dy: number;
 }
 
+/** A pass of a picture of known size: `lines` rows of `columns` pixels, `stride` bytes each. */
+interface SizedPass extends Pass {
+  readonly columns: number;
+  readonly lines: number;
+  readonly stride: number;
+}
+
 const SIGNATURE_BYTES = 8;
 const CHUNK_OVERHEAD = 12; // length, type and checksum
+const CHECKED_CHUNKS = new Set(["IHDR", "PLTE", "tRNS", "IDAT", "IEND"]); // damage to others, such as comments, does no harm
 
 /** Samples a pixel and the depths allowed, by colour type. */
 const COLOUR_TYPES: Readonly<Record<number, { samples: number; depths: readonly number[] }>> = {
@@ -56,10 +64,13 @@ const ADAM7: readonly Pass[] = [
 ];
 
 /**
- * Decodes a PNG as stored (orientation not applied): every colour type and depth, interlaced too, over white.
+ * Decodes a PNG as stored (orientation not applied): every colour type and depth, interlaced too, over white; gamma and colour profiles are ignored.
  *
- * Of upng-js only the inflating is used: its own decoder garbles grey of less than 8 bits where rows don't fill whole
- * bytes, and interlaced pictures of 1 bit, and it can hang on a damaged text chunk.
+ * Opaque pictures get Pillow's pixels. Where something is transparent, Pillow's `convert("RGB")` shows the colours that the file happens to hold behind it, often
+ * black; and it cuts grey of 16 bits off at 255, of which the upper 8 bits are kept here, as both do with colours.
+ *
+ * upng-js isn't used: it garbles grey of less than 8 bits where rows don't fill whole bytes, and interlaced pictures of 1 bit, can hang on a damaged text
+ * chunk, and unpacks whatever a small file claims to hold.
  * @throws InputError if it is truncated, damaged, above `maxPixels`, or breaks the standard.
  * Source: W3C, Portable Network Graphics (third edition).
  */
@@ -67,15 +78,12 @@ export function decodePng(bytes: Uint8Array, name: string, maxPixels: number): S
   const parts = takeApart(bytes, name, maxPixels);
   const { width, height, depth, colourType, interlaced } = parts.header;
   const bitsPerPixel = COLOUR_TYPES[colourType].samples * depth;
+  const passes = passesOf(width, height, bitsPerPixel, interlaced);
+  const rows = unpack(parts.packed, passes.reduce((sum, { lines, stride }) => sum + lines * stride, 0), name);
   const toRgb = pixelReader(parts);
-  const rows = inflate(parts.packed, name);
   const data = new Uint8Array(width * height * 3);
   let offset = 0;
-  for (const { x, y, dx, dy } of interlaced ? ADAM7 : WHOLE) {
-    const [columns, lines] = [Math.ceil((width - x) / dx), Math.ceil((height - y) / dy)];
-    if (columns <= 0 || lines <= 0) continue;
-    const stride = 1 + Math.ceil((columns * bitsPerPixel) / 8);
-    if (offset + lines * stride > rows.length) throw damaged(name, "PNG", `its pixels end after ${rows.length} bytes`);
+  for (const { x, y, dx, dy, columns, lines, stride } of passes) {
     unfilter(rows, offset, stride, lines, Math.ceil(bitsPerPixel / 8), name);
     for (let line = 0; line < lines; line++, offset += stride) {
       for (let column = 0; column < columns; column++) {
@@ -86,11 +94,19 @@ export function decodePng(bytes: Uint8Array, name: string, maxPixels: number): S
   return { image: { width, height, data }, orientation: parts.orientation };
 }
 
+/** The passes that hold any pixels, and their sizes; a row's `stride` bytes begin with the number of its filter. */
+function passesOf(width: number, height: number, bitsPerPixel: number, interlaced: boolean): readonly SizedPass[] {
+  return (interlaced ? ADAM7 : WHOLE).flatMap((pass) => {
+    const [columns, lines] = [Math.ceil((width - pass.x) / pass.dx), Math.ceil((height - pass.y) / pass.dy)];
+    return columns > 0 && lines > 0 ? [{ ...pass, columns, lines, stride: 1 + Math.ceil((columns * bitsPerPixel) / 8) }] : [];
+  });
+}
+
 function takeApart(bytes: Uint8Array, name: string, maxPixels: number): PngParts {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const packed: Uint8Array[] = [];
   let header: PngHeader | undefined;
-  let palette = new Uint8Array();
+  let palette: Uint8Array = new Uint8Array();
   let transparency: Uint8Array | undefined;
   let orientation = 1;
   for (let offset = SIGNATURE_BYTES, type = ""; type !== "IEND"; ) {
@@ -99,16 +115,24 @@ function takeApart(bytes: Uint8Array, name: string, maxPixels: number): PngParts
     }
     const end = offset + CHUNK_OVERHEAD + view.getUint32(offset);
     type = String.fromCharCode(...bytes.subarray(offset + 4, offset + 8));
+    if (!/^[A-Za-z]{4}$/.test(type)) throw damaged(name, "PNG", `no chunk at byte ${offset}`);
     if (end > bytes.length) throw damaged(name, "PNG", `chunk ${type} runs to byte ${end} of ${bytes.length}`);
-    const body = bytes.slice(offset + 8, end - 4);
-    if (type === "IHDR") header = readHeader(body, name, maxPixels);
-    else if (type === "PLTE") palette = body;
+    if (CHECKED_CHUNKS.has(type) && checksum(bytes.subarray(offset + 4, end - 4)) !== view.getUint32(end - 4)) {
+      throw damaged(name, "PNG", `chunk ${type} at byte ${offset} doesn't have its checksum`);
+    }
+    const body = bytes.subarray(offset + 8, end - 4);
+    if (!header && type !== "IHDR") throw damaged(name, "PNG", "its first chunk isn't its header");
+    if (type === "IHDR") {
+      if (header) throw damaged(name, "PNG", "it has two headers");
+      header = readHeader(body, name, maxPixels);
+    } else if (type === "PLTE") palette = body;
     else if (type === "tRNS") transparency = body;
     else if (type === "IDAT") packed.push(body);
     else if (type === "eXIf") orientation = orientationOf(body);
     offset = end;
   }
-  if (!header) throw damaged(name, "PNG", "it has no header chunk");
+  if (!header || packed.length === 0) throw damaged(name, "PNG", "it has no pixels");
+  if (header.colourType === 3 && palette.length < 3) throw damaged(name, "PNG", "it has no palette");
   return { header, palette, transparency, packed: concatenate(packed), orientation };
 }
 
@@ -128,6 +152,19 @@ function readHeader(body: Uint8Array, name: string, maxPixels: number): PngHeade
   return { width, height, depth, colourType, interlaced: interlace === 1 };
 }
 
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let remainder = byte;
+  for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? 0xedb88320 : 0);
+  return remainder;
+});
+
+/** CRC-32 as PNG uses it. */
+function checksum(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ bytes[i]) & 255];
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
@@ -138,15 +175,13 @@ function concatenate(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-function inflate(packed: Uint8Array, name: string): Uint8Array {
-  let cause: unknown;
+function unpack(packed: Uint8Array, length: number, name: string): Uint8Array {
   try {
-    const rows = UPNG.decode._inflate(packed);
-    if (rows) return rows;
+    return inflate(packed, length);
   } catch (error) {
-    cause = error;
+    if (!(error instanceof InflateError)) throw error;
+    throw damaged(name, "PNG", `its ${packed.length} bytes of pixel data don't unpack: ${error.message}`, error);
   }
-  throw damaged(name, "PNG", `its ${packed.length} bytes of pixel data don't unpack`, cause);
 }
 
 /** Undoes the row filters in place; each row is `stride` bytes, the first of which names its filter. */

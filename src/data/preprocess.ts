@@ -3,24 +3,26 @@ import type { Image } from "./image.ts";
 import { resize } from "./resize.ts";
 import type { Filter } from "./resize.ts";
 
-type PerChannel = readonly [red: number, green: number, blue: number];
+export type PerChannel = readonly [red: number, green: number, blue: number];
 
 /** How a picture becomes the input of a vision model: a plain JSON object, kept inside checkpoints. */
 export interface Preprocessing {
-  /** Width and height of the result, pixels. */
+  /** Width and height of the result, pixels; with `keep`, the length of its short side. */
   readonly size: number;
-  /** `squash` to size × size, or scale the short side to `shortSide` and `crop` the centre. */
-  readonly resize: "squash" | "crop";
+  /** `squash` to size × size; scale the short side to `shortSide` and `crop` the centre; or `keep` the whole picture and its shape. */
+  readonly resize: "squash" | "crop" | "keep";
   /** Length of the short side before a crop, pixels; at least `size`, which is also the default. */
   readonly shortSide?: number;
+  /** With `keep`, the most that the long side may have, pixels; at least `size`. No limit by default. */
+  readonly longSide?: number;
   readonly filter: Filter;
   /** Of R, G, B, on the scale 0 to 1. */
   readonly mean: PerChannel;
   readonly std: PerChannel;
 }
 
-const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
-const HALF = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const;
+export const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
+export const HALF = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const;
 
 /** Squashed to `size` × `size` without a crop, bilinear, scaled to −1 … 1. */
 export function squash(size: number): Preprocessing {
@@ -33,6 +35,8 @@ export const PREPROCESSING = {
   imagenetV1: { size: 224, resize: "crop", shortSide: 256, filter: "bilinear", ...IMAGENET },
   /** torchvision's ResNet-50, IMAGENET1K_V2. */
   imagenetV2: { size: 224, resize: "crop", shortSide: 232, filter: "bilinear", ...IMAGENET },
+  /** torchvision's fasterrcnn_resnet50_fpn_v2, whose pictures are of any shape. */
+  fasterRcnn: { size: 800, resize: "keep", longSide: 1333, filter: "bilinear", ...IMAGENET },
   /** timm's vit_base_patch16_224 and vit_tiny_patch16_224. */
   timmVit: { size: 224, resize: "crop", shortSide: 248, filter: "bicubic", ...HALF },
   /** Hugging Face's ViTImageProcessor. */
@@ -46,12 +50,12 @@ export const PREPROCESSING = {
 /**
  * The model's input: (v / 255 − mean) / std, in f32 steps as torchvision takes them.
  *
- * image [height, width, 3] → [3, size, size].
+ * image [height, width, 3] → [3, size, size]; with `keep`, [3, height, width] of what {@link fit} gives.
  */
 export function preprocess(image: Image, preprocessing: Preprocessing): Float32Array {
-  const { size, mean, std } = preprocessing;
-  const { data } = fit(image, preprocessing);
-  const plane = size * size;
+  const { mean, std } = preprocessing;
+  const { width, height, data } = fit(image, preprocessing);
+  const plane = width * height;
   const out = new Float32Array(3 * plane);
   for (let channel = 0; channel < 3; channel++) {
     const levels = normalisedLevels(mean[channel], std[channel]);
@@ -60,17 +64,26 @@ export function preprocess(image: Image, preprocessing: Preprocessing): Float32A
   return out;
 }
 
-/** What the model sees, before normalisation: the picture resized, and cropped if asked, to size × size. */
+/** What the model sees, before normalisation: the picture resized, and cropped if asked, to size × size or, with `keep`, within its limits. */
 export function fit(image: Image, preprocessing: Preprocessing): Image {
   const { size, filter } = preprocessing;
   if (preprocessing.resize === "squash") return resize(image, size, size, filter);
-  const { shortSide = size } = preprocessing;
   const { width, height } = image;
+  if (preprocessing.resize === "keep") return resize(image, ...keptSize(width, height, preprocessing), filter);
+  const { shortSide = size } = preprocessing;
   const scaled =
     width <= height
       ? resize(image, shortSide, Math.trunc((shortSide * height) / width), filter)
       : resize(image, Math.trunc((shortSide * width) / height), shortSide, filter);
   return cropCentre(scaled, size);
+}
+
+/** By torchvision's rules: since its scale is an f32, made from a reciprocal, a length that should come out whole can lose a pixel. */
+function keptSize(width: number, height: number, { size, longSide = Infinity }: Preprocessing): readonly [width: number, height: number] {
+  const scaleTo = (limit: number, length: number): number => Math.fround(Math.fround(1 / length) * limit);
+  const scale = Math.min(scaleTo(size, Math.min(width, height)), scaleTo(longSide, Math.max(width, height)));
+  const scaled = (length: number): number => Math.max(1, Math.floor(length * scale));
+  return [scaled(width), scaled(height)];
 }
 
 function cropCentre(image: Image, size: number): Image {
@@ -107,14 +120,14 @@ export function parsePreprocessing(value: unknown): Preprocessing {
   const refuse = (field: keyof Preprocessing, expected: string): never => {
     throw new InputError(`parsePreprocessing: ${field} must be ${expected}; got ${JSON.stringify(p[field])}`);
   };
-  const { size, resize: how, shortSide, filter, mean, std } = p;
+  const { size, resize: how, shortSide, longSide, filter, mean, std } = p;
   if (!isLength(size)) return refuse("size", "a whole number of pixels");
-  if (how !== "squash" && how !== "crop") return refuse("resize", '"squash" or "crop"');
-  if (shortSide !== undefined && !(isLength(shortSide) && shortSide >= size)) {
-    return refuse("shortSide", `a whole number of at least ${size}`);
-  }
+  if (how !== "squash" && how !== "crop" && how !== "keep") return refuse("resize", '"squash", "crop" or "keep"');
+  const isSide = (n: unknown): n is number | undefined => n === undefined || (isLength(n) && n >= size);
+  if (!isSide(shortSide)) return refuse("shortSide", `a whole number of at least ${size}`);
+  if (!isSide(longSide)) return refuse("longSide", `a whole number of at least ${size}`);
   if (filter !== "bilinear" && filter !== "bicubic") return refuse("filter", '"bilinear" or "bicubic"');
   if (!isPerChannel(mean)) return refuse("mean", "three numbers");
   if (!isPerChannel(std) || std.some((s) => s <= 0)) return refuse("std", "three numbers above 0");
-  return { size, resize: how, ...(shortSide === undefined ? {} : { shortSide }), filter, mean, std };
+  return { size, resize: how, ...(shortSide !== undefined && { shortSide }), ...(longSide !== undefined && { longSide }), filter, mean, std };
 }
