@@ -1,3 +1,5 @@
+const MAX_SHOWN = 100; // characters of a value that a message shows
+
 /** Base of every error that this library throws on purpose: one clear line, and how to mend it. */
 export class SightlineError extends Error {
   /** What to do about it, as a sentence for the user. */
@@ -21,3 +23,17 @@ export class InputError extends SightlineError {}
 
 /** A checkpoint that is damaged, incomplete or of another model. */
 export class CheckpointError extends SightlineError {}
+
+/** A server that cannot be reached, or whose connection keeps breaking. */
+export class NetworkError extends SightlineError {}
+
+/** Text from elsewhere with its line breaks and control characters spelled out, so that a message stays one line and leaves the terminal alone. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** A value from a file as JSON of bearable length, for error messages. */
+export function shown(value: unknown): string {
+  const text = printable(JSON.stringify(typeof value === "string" ? value.slice(0, MAX_SHOWN) : value));
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
