@@ -29,7 +29,7 @@ if (!quiet) rmSync(outdir, { recursive: true, force: true });
 await Promise.all([
   build({ ...node, plugins: [pageAssets], define: { SIGHTLINE_VERSION: JSON.stringify(version) }, entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
   build({ ...node, entryPoints: { bench: "bench/main.ts", conformance: "test/conformance/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
-  build({ ...node, entryPoints: { fuzz: "test/fuzz/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
+  build({ ...node, entryPoints: { fuzz: "test/fuzz/main.ts", "fuzz-files": "test/fuzz/files-worker.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...node, entryPoints: { index: "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...shared, platform: "browser", minify: true, entryPoints: { "sightline.browser": "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
 ]);

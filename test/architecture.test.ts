@@ -12,14 +12,14 @@ const ALLOWED: Record<string, readonly string[]> = {
   models: ["core", "device", "autograd", "nn"],
   data: ["core"],
   metrics: ["core"],
-  checkpoint: ["core"],
+  checkpoint: ["core", "device", "autograd", "nn"],
   train: ["core", "kernels", "device", "autograd", "data"],
   caption: ["core", "kernels", "device", "autograd", "nn", "models", "data", "metrics", "checkpoint", "train"],
   cli: ["core", "device", "autograd", "nn", "models", "data", "metrics", "checkpoint", "train", "caption"],
 };
 
 /** Files that may use Node's own modules; everything else must work in a browser. */
-const NODE_ONLY = [/^src\/cli\//, /^src\/data\/files\.ts$/, /^src\/checkpoint\/files\.ts$/, /^src\/device\/gpu-node\.ts$/];
+const NODE_ONLY = [/^src\/cli\//, /^src\/data\/files\.ts$/, /^src\/checkpoint\/(hub-)?files\.ts$/, /^src\/device\/gpu-node\.ts$/];
 
 const MAX_LINES = 600;
 
@@ -40,7 +40,7 @@ describe("architecture", () => {
 
   test("imports point down only", () => {
     const upward = sources.filter((file) => roomOf(file) in ALLOWED).flatMap((file) =>
-      importsOf(file).filter((name) => name.startsWith(".")).flatMap((name) => {
+      importsOf(file).filter((name) => name.startsWith(".") && !name.endsWith(".json")).flatMap((name) => {
         const room = roomOf(join(dirname(file), name));
         return room === roomOf(file) || ALLOWED[roomOf(file)].includes(room) ? [] : [`${file} → ${name}`];
       }),

@@ -66,10 +66,26 @@ export class Tensor implements TensorSpec {
    * @throws ShapeError if type or number of the values don't fit.
    */
   write(data: TypedArray): void {
-    if (dtypeOf(data) !== hostDType(this.dtype) || data.length !== this.size) {
+    if (data.length !== this.size) {
       throw new ShapeError(`write: needs ${this.size} ${hostDType(this.dtype)} values for shape ${showShape(this.shape)}; got ${data.length} of ${dtypeOf(data)}`);
     }
-    this.device.write(this.storage, encode(data, this.dtype, this.device.limits.emulateF16), this.byteOffset);
+    this.writePart(data, 0);
+  }
+
+  /**
+   * Replaces the values from element `begin` on, in row-major order, as many as are given.
+   * @throws ShapeError if type or number of the values don't fit, or a part of an f16 tensor begins or ends at an odd element.
+   */
+  writePart(data: TypedArray, begin: number): void {
+    const end = begin + data.length;
+    if (dtypeOf(data) !== hostDType(this.dtype) || !(Number.isInteger(begin) && begin >= 0 && end <= this.size)) {
+      throw new ShapeError(`write: needs ${hostDType(this.dtype)} values for elements 0..${this.size} of shape ${showShape(this.shape)}; got ${dtypeOf(data)} for ${begin}..${end}`);
+    }
+    if (this.dtype === "f16" && (begin % 2 !== 0 || (end % 2 !== 0 && end !== this.size))) {
+      throw new ShapeError(`write: a part of an f16 tensor must begin and end at even elements, as two share a word; got ${begin}..${end} of ${this.size}`);
+    }
+    const { emulateF16 } = this.device.limits;
+    this.device.write(this.storage, encode(data, this.dtype, emulateF16), this.byteOffset + begin * bytesPerElement(this.dtype, emulateF16));
   }
 
   /** The same values, cut off from the tape. */

@@ -1,14 +1,12 @@
 import type { DeviceGenerator } from "../autograd/random.ts";
 import { recorded, type RecordedStep } from "../autograd/recorded.ts";
-import { run } from "../autograd/run.ts";
 import { noGrad } from "../autograd/tape.ts";
 import { full, Tensor, tensor } from "../autograd/tensor.ts";
-import { add, appendWords, argmax, concat, filterLogits, indexSelect, logSoftmax, reshape, sampleFrom, topK, type BanSettings, type SamplingSettings } from "../autograd/ops/index.ts";
+import { add, appendWords, argmax, assign, concat, filterLogits, indexSelect, logSoftmax, reshape, sampleFrom, topK, type BanSettings, type SamplingSettings } from "../autograd/ops/index.ts";
 import { storageBytes } from "../core/dtype.ts";
 import type { HostInput } from "../core/host-tensor.ts";
 import { showShape, sizeOf } from "../core/shape.ts";
 import type { Device } from "../device/device.ts";
-import { assign } from "../kernels/assign.ts";
 import { BeamSearch, type BeamOptions, type Candidate, type Hypothesis } from "./beam.ts";
 import type { TextModel, TextState } from "./text-model.ts";
 
@@ -106,7 +104,7 @@ class Held implements Said {
     const hold = (part: Tensor): Tensor => {
       const wide = width === 1 ? part : indexSelect(part, 0, rows);
       const held = new Tensor(device, wide.shape, wide.dtype, device.allocatePersistent(storageBytes(sizeOf(wide.shape), wide.dtype, device.limits.emulateF16), "state of a text"));
-      run(assign, [held, wide], {});
+      assign(held, wide);
       return held;
     };
     this.state = { own: begun.own.map(hold), shared: begun.shared.map(hold) };
@@ -120,14 +118,14 @@ class Held implements Said {
     appendWords(this.said, this.lengths, words);
     const { logits, state } = model.next(words, this.state);
     state.own.forEach((part, i) => {
-      if (part.storage !== this.state.own[i].storage) run(assign, [this.state.own[i], part], {});
+      if (part.storage !== this.state.own[i].storage) assign(this.state.own[i], part);
     });
     return logits;
   }
 
   /** Each text goes on from the state of its parent, [R] i32. */
   follow(parents: Tensor): void {
-    for (const part of [...this.state.own, this.said, this.lengths]) run(assign, [part, indexSelect(part, 0, parents)], {});
+    for (const part of [...this.state.own, this.said, this.lengths]) assign(part, indexSelect(part, 0, parents));
   }
 
   dispose(): void {
@@ -149,7 +147,7 @@ class WordByWord implements TextDecoder {
     const choose = (logits: Tensor): { words: Tensor } => {
       const left = ruled(logits, this.held!, given, end, sampling ?? {}, options);
       const words = sampling === undefined ? argmax(left) : sampleFrom(left, sampling.generator);
-      run(assign, [this.held!.last, words], {});
+      assign(this.held!.last, words);
       return { words };
     };
     this.options = options;

@@ -1,17 +1,22 @@
-/** Safetensors files on disk (Node only): read one tensor at a time, written so that a crash never costs the previous file. */
+/** Checkpoints on disk (Node only): read one tensor at a time, written so that a crash never costs the previous file. */
 
 import { randomBytes } from "node:crypto";
-import { open, readdir, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { CheckpointError, InputError } from "../core/errors.ts";
-import { openSafetensorsSource, writeSafetensors } from "./safetensors.ts";
+import { openSafetensorsSource, safetensorsHeader, writeSafetensors } from "./safetensors.ts";
+import { planShards, shardIndex, type Shard } from "./sharded.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
+import { openCheckpointSource } from "./open.ts";
 import type { ByteSource, CheckpointReader } from "./reader.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
+import type { StoredTensor } from "./stored.ts";
+import type { TorchReader } from "./torch-file.ts";
 
 const READ_BYTES = 1 << 28; // one read call moves at most 2 GiB - 1
+const WEIGHTS = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"]; // the names that are published
 const FOLDER_SYNC_REFUSALS = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EPERM"]); // by some platforms and network mounts
 
 function codeOf(error: unknown): string {
@@ -49,7 +54,7 @@ export function fileError(action: "read" | "write", path: string, cause: unknown
 }
 
 /** The operation's result; its failure as one clear line. */
-async function attempt<T>(action: "read" | "write", path: string, operation: Promise<T>): Promise<T> {
+export async function attempt<T>(action: "read" | "write", path: string, operation: Promise<T>): Promise<T> {
   try {
     return await operation;
   } catch (cause) {
@@ -57,7 +62,7 @@ async function attempt<T>(action: "read" | "write", path: string, operation: Pro
   }
 }
 
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
@@ -131,22 +136,54 @@ function fileSource(handle: FileHandle, size: number, path: string): ByteSource 
   return { size, read, close: () => handle.close() };
 }
 
+/** Opens a file as a source. @throws InputError if it cannot be read or is no plain file. */
+async function openFile(path: string): Promise<ByteSource> {
+  const stats = await attempt("read", path, stat(path));
+  if (stats.isDirectory()) throw new InputError(`cannot read ${path}: it is a folder`, "give the path of a file");
+  if (!stats.isFile()) throw new InputError(`cannot read ${path}: it is a device or a pipe`, "give the path of a plain file");
+  return fileSource(await attempt("read", path, open(path, "r")), stats.size, path);
+}
+
+/** Opens a source and what is read from it; closes the source if that fails. */
+async function openWith<T>(path: string, read: (source: ByteSource) => Promise<T>): Promise<T> {
+  const source = await openFile(path);
+  try {
+    return await read(source);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+/** The file with the weights in a folder. */
+async function findWeights(folder: string): Promise<string> {
+  const names = await attempt("read", folder, readdir(folder));
+  const found = WEIGHTS.find((name) => names.includes(name));
+  if (found !== undefined) return join(folder, found);
+  throw new InputError(`${folder}: a folder must hold ${WEIGHTS.slice(0, -1).join(", ")} or ${WEIGHTS.at(-1)}; got ${names.length === 0 ? "an empty folder" : "none of them"}`, "give the path of the file with the weights");
+}
+
 /**
- * Opens a file and reads its header; tensors are read from the disk one by one.
+ * Opens a checkpoint of any format: a safetensors or PyTorch file, the index of one in several files, or a folder with one of
+ * these under its usual name. Only the names, types and shapes are read at once.
+ *
+ * @throws InputError if the file cannot be read.
+ * @throws CheckpointError if it is no checkpoint, with what it seems to be, or is damaged.
+ */
+export async function openCheckpoint(path: string): Promise<CheckpointReader | TorchReader> {
+  const isFolder = (await attempt("read", path, stat(path))).isDirectory();
+  const file = isFolder ? await findWeights(path) : path;
+  return openWith(file, (source) => openCheckpointSource(source, file, (shard) => openFile(join(dirname(file), shard))));
+}
+
+/**
+ * Opens a safetensors file and reads its header; tensors are read from the disk one by one.
  *
  * @throws InputError if the file cannot be read.
  * @throws CheckpointError if it breaks a rule of the format.
  */
 export async function openSafetensors(path: string): Promise<CheckpointReader> {
-  const handle = await attempt("read", path, open(path, "r"));
-  try {
-    const stats = await attempt("read", path, handle.stat());
-    if (stats.isDirectory()) throw new InputError(`cannot read ${path}: it is a folder`, "give the path of a file");
-    return await openSafetensorsSource(fileSource(handle, stats.size, path), path);
-  } catch (error) {
-    await handle.close();
-    throw error;
-  }
+  return openWith(path, (source) => openSafetensorsSource(source, path));
 }
 
 /**
@@ -178,4 +215,43 @@ export async function saveSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   await writeFileAtomically(path, writeSafetensors(tensors, metadata));
+}
+
+/** A checkpoint that is to be written, of which only a part is in memory at a time. */
+export interface CheckpointContents {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The stored bytes of a tensor, in chunks. */
+  bytesOf(name: string): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+/** The files in which {@link saveSharded} writes tensors of these sizes: the weights, then the index where there are several. */
+export function shardedFiles(path: string, tensors: ReadonlyMap<string, StoredTensor>, maxBytes: number): { readonly shards: readonly Shard[]; readonly paths: readonly string[] } {
+  const stem = basename(path).replace(/\.safetensors$/, "");
+  const shards = planShards(tensors, stem, maxBytes);
+  const names = shards.length === 1 ? [basename(path)] : [...shards.map(({ file }) => file), `${stem}.safetensors.index.json`];
+  return { shards, paths: names.map((name) => join(dirname(path), name)) };
+}
+
+/**
+ * Writes a checkpoint as safetensors, chunk by chunk: one file if `maxBytes` suffice, otherwise several of at most `maxBytes` of
+ * data and, last of all, an index of them beside them.
+ *
+ * @param path `model.safetensors`; several files are then called `model-00001-of-00003.safetensors` and so on.
+ * @returns The paths of the files.
+ * @throws InputError if a file cannot be written.
+ * @throws CheckpointError if the tensors do not make a valid file; nothing is written then.
+ */
+export async function saveSharded(path: string, contents: CheckpointContents, maxBytes = Infinity): Promise<readonly string[]> {
+  const { shards, paths } = shardedFiles(path, contents.tensors, maxBytes);
+  const headers = shards.map(({ tensors }, i) => safetensorsHeader(tensors, contents.metadata, paths[i]));
+  for (const [i, { tensors }] of shards.entries()) {
+    const chunks = async function* (): AsyncGenerator<Uint8Array> {
+      yield headers[i];
+      for (const name of tensors.keys()) yield* contents.bytesOf(name);
+    };
+    await writeFileAtomically(paths[i], chunks());
+  }
+  if (shards.length > 1) await writeFileAtomically(paths[shards.length], [new TextEncoder().encode(shardIndex(shards))]);
+  return paths;
 }

@@ -1,9 +1,11 @@
 /** Comparison of a checkpoint's keys with a model's, before anything is loaded. */
 
 import { CheckpointError } from "../core/errors.ts";
+import { sameShape, showShape } from "../core/shape.ts";
+import { assemblyOf, LAYOUTS, matchPattern, OWN_NAMES, recogniseLayouts, roleOf, type Assembly, type FoundLayout } from "./layouts.ts";
 
 const SHOWN = 5; // keys of each kind that a message names; a wrong file differs in hundreds
-const WRAPPER_PREFIX = "module."; // PyTorch's data-parallel wrappers put it before every key
+export const WRAPPER_PREFIX = "module."; // PyTorch's data-parallel wrappers put it before every key
 
 /** BatchNorm's step counters, which older torchvision checkpoints lack and inference never reads. */
 export const BATCH_COUNTERS = /(^|\.)num_batches_tracked$/;
@@ -11,12 +13,26 @@ export const BATCH_COUNTERS = /(^|\.)num_batches_tracked$/;
 /** Shapes by key. */
 export type KeyShapes = ReadonlyMap<string, readonly number[]>;
 
-/** What {@link matchKeys} may overlook, and what it calls the file. */
+/** What {@link matchKeys} may overlook, how it shall read the keys, and what it calls the file. */
 export interface MatchOptions {
   /** Keys that may be absent from either side; a wrong shape is still an error. */
   readonly ignore?: readonly RegExp[];
   /** File name for the error message. */
   readonly file?: string;
+  /** Name of the layout; default: the one that serves the model best. */
+  readonly layout?: string;
+  /** What stands before every key of the model in the file; other keys are left alone. Default: found from the keys. */
+  readonly prefix?: string;
+}
+
+/** Where a model's tensors lie in a file. */
+export interface KeyMatch extends FoundLayout {
+  /** What each of the model's tensors is made of, in the model's order. */
+  readonly assemblies: ReadonlyMap<string, Assembly>;
+  /** Stored keys that the model does not need: other models in the file, heads that it has not, masks. */
+  readonly ignored: readonly string[];
+  /** Stored copies with the keys of what they must equal, because the model holds one tensor for both. */
+  readonly tied: readonly (readonly [copy: string, original: string])[];
 }
 
 function list(kind: string, items: readonly string[]): string[] {
@@ -25,43 +41,100 @@ function list(kind: string, items: readonly string[]): string[] {
   return [`${items.length} ${kind}: ${items.slice(0, SHOWN).join(", ")}${more}`];
 }
 
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((size, axis) => size === b[axis]);
+/** The shape of pieces that are joined along their first axis, and transposed; null where they don't fit together. */
+export function assembledShape(shapes: readonly (readonly number[])[], transposed: boolean): readonly number[] | null {
+  const [first] = shapes;
+  if (shapes.some((shape) => shape.length !== first.length || !sameShape(shape.slice(1), first.slice(1)))) return null;
+  if (shapes.length > 1 && first.length === 0) return null;
+  const joined = shapes.length === 1 ? first : [shapes.reduce((sum, [rows]) => sum + rows, 0), ...first.slice(1)];
+  if (!transposed || joined.length < 2) return joined;
+  return joined.length === 2 ? [joined[1], joined[0]] : null;
+}
+
+/** The shape that the model's tensor `key` has in a file; undefined where the file does not hold it whole. */
+export function storedShape(key: string, found: FoundLayout, tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): readonly number[] | undefined {
+  const assembly = assemblyOf(key, found);
+  const shapes = assembly?.pieces.map((piece) => tensors.get(piece)?.shape);
+  return shapes === undefined || !shapes.every((shape) => shape !== undefined) ? undefined : (assembledShape(shapes, assembly!.transposed) ?? undefined);
+}
+
+/** The layouts in which the file may be read, those that are recognised first. */
+function candidates(found: KeyShapes, { layout, prefix, file = "checkpoint" }: MatchOptions, recognised: readonly FoundLayout[]): FoundLayout[] {
+  const wrapped = found.size > 0 && [...found.keys()].every((key) => key.startsWith(WRAPPER_PREFIX));
+  const own = (prefix === undefined ? ["", ...(wrapped ? [WRAPPER_PREFIX] : [])] : [prefix]).map((start) => ({ layout: OWN_NAMES, prefix: start }));
+  const fitting = [...recognised, ...own].filter((each) => (layout === undefined || each.layout.name === layout) && (prefix === undefined || each.prefix === prefix));
+  if (fitting.length > 0) return fitting;
+  const names = [...new Set([...LAYOUTS.map(({ name }) => name), OWN_NAMES.name])];
+  if (!names.includes(layout!)) throw new CheckpointError(`${file}: layout must be one of ${names.join(", ")}; got "${layout}"`);
+  const got = recognised.map((each) => `${each.layout.name}${each.prefix === "" ? "" : ` under "${each.prefix}"`}`).join(", ");
+  const where = prefix === undefined ? "" : ` under "${prefix}"`;
+  throw new CheckpointError(`${file}: must hold the layout "${layout}"${where}; got ${got === "" ? "none that is known" : got}`, "leave the layout out to have it found, or choose another file");
+}
+
+/** The layout in which most of the model's tensors are there. @throws CheckpointError if the file holds the model twice. */
+function mostComplete(expected: KeyShapes, found: KeyShapes, choices: readonly FoundLayout[], file: string): FoundLayout {
+  const present = (choice: FoundLayout): number => [...expected.keys()].filter((key) => assemblyOf(key, choice)?.pieces.every((piece) => found.has(piece))).length;
+  const counts = choices.map(present);
+  const most = Math.max(...counts);
+  const best = choices[counts.indexOf(most)];
+  const twins = choices.filter(({ layout, prefix }, i) => counts[i] === most && layout.name === best.layout.name && prefix !== best.prefix);
+  if (most === 0 || twins.length === 0) return best;
+  const prefixes = [best, ...twins].map(({ prefix }) => JSON.stringify(prefix)).join(", ");
+  throw new CheckpointError(`${file}: must hold the model once; got it under ${prefixes}`, "nothing was loaded; choose one of them with the option prefix");
+}
+
+/** Whether the model has no use for a stored key that nothing of it is made of, and that is as it should be. */
+function isForeign(key: string, chosen: FoundLayout, recognised: readonly FoundLayout[], expected: KeyShapes): boolean {
+  if (!key.startsWith(chosen.prefix)) return true;
+  const role = roleOf(key, chosen);
+  if (role === "unused" || role === "tied") return true;
+  if (role === "part") return false;
+  if (role === "unknown") return recognised.some((other) => roleOf(key, other) !== "unknown");
+  return "optional" in role && ![...expected.keys()].some((name) => matchPattern(role.optional, name) !== null);
 }
 
 /**
- * Pairs the keys that a model expects with those that a checkpoint holds, and refuses any difference.
+ * Finds the layout of a checkpoint, pairs the keys that a model expects with those that it holds, and refuses any difference.
  *
- * A `module.` before every key of the checkpoint is taken off first.
- * @returns The checkpoint's key for every expected key that it holds, in the model's order.
+ * Keys of other models in the same file, a head that the model does not have, and mask buffers are no difference.
  * @throws CheckpointError that counts and names missing, unexpected and misshapen keys.
  */
-export function matchKeys(expected: KeyShapes, found: KeyShapes, options: MatchOptions = {}): Map<string, string> {
+export function matchKeys(expected: KeyShapes, found: KeyShapes, options: MatchOptions = {}): KeyMatch {
   const { ignore = [], file = "checkpoint" } = options;
-  const ignored = (key: string): boolean => ignore.some((pattern) => key.search(pattern) >= 0);
-  const wrapped = [...found.keys()].every((key) => key.startsWith(WRAPPER_PREFIX));
-  const prefix = wrapped && ![...expected.keys()].every((key) => key.startsWith(WRAPPER_PREFIX)) ? WRAPPER_PREFIX : "";
+  const isIgnored = (key: string): boolean => ignore.some((pattern) => key.search(pattern) >= 0);
+  const recognised = recogniseLayouts(found.keys());
+  const chosen = mostComplete(expected, found, candidates(found, options, recognised), file);
+  const { layout, prefix } = chosen;
 
-  const matched = new Map<string, string>();
+  const assemblies = new Map<string, Assembly>();
   const missing: string[] = [];
   const misshapen: string[] = [];
+  const used = new Set<string>();
   for (const [key, shape] of expected) {
-    const got = found.get(prefix + key);
-    if (got === undefined) {
-      if (!ignored(key)) missing.push(key);
-    } else if (sameShape(shape, got)) {
-      matched.set(key, prefix + key);
-    } else {
-      misshapen.push(`${key} (expected [${shape.join(", ")}], got [${got.join(", ")}])`);
+    const assembly = assemblyOf(key, chosen);
+    for (const piece of assembly?.pieces ?? []) used.add(piece);
+    const absent = assembly?.pieces.find((piece) => !found.has(piece));
+    if (assembly === undefined || absent !== undefined) {
+      if (!isIgnored(key)) missing.push(absent === undefined || absent === prefix + key ? key : `${key} (stored as ${absent})`);
+      continue;
     }
+    const shapes = assembly.pieces.map((piece) => found.get(piece)!);
+    const got = assembledShape(shapes, assembly.transposed);
+    if (got !== null && sameShape(shape, got)) assemblies.set(key, assembly);
+    else misshapen.push(`${key} (expected ${showShape(shape)}, got ${got === null ? shapes.map(showShape).join(" and ") : showShape(got)})`);
   }
-  const unexpected = [...found.keys()].map((key) => key.slice(prefix.length)).filter((key) => !expected.has(key) && !ignored(key));
+
+  const rest = [...found.keys()].filter((key) => !used.has(key));
+  const refused = rest.map((key) => roleOf(key, chosen)).find((role): role is { readonly refused: string } => typeof role === "object" && "refused" in role);
+  const unexpected = rest.filter((key) => !isIgnored(key) && !isForeign(key, chosen, recognised, expected));
 
   const differences = [...list("missing", missing), ...list("unexpected", unexpected), ...list("misshapen", misshapen)];
   if (differences.length > 0) {
     const sizes = `the model's ${expected.size} keys and their shapes; got ${found.size} keys`;
-    const hint = "nothing was loaded; check that the file belongs to this model and this configuration";
-    throw new CheckpointError(`${file}: must hold ${sizes}, ${differences.join("; ")}`, hint);
+    const read = layout === OWN_NAMES ? "" : ` read as ${layout.name}${prefix === "" ? "" : ` under "${prefix}"`}`;
+    const hint = refused === undefined ? "nothing was loaded; check that the file belongs to this model and this configuration" : `nothing was loaded; ${refused.refused}`;
+    throw new CheckpointError(`${file}: must hold ${sizes}${read}, ${differences.join("; ")}`, hint);
   }
-  return matched;
+  const tied = Object.entries(layout.tied ?? {}).map(([copy, original]) => [prefix + copy, prefix + original] as const).filter(([copy]) => found.has(copy) && !used.has(copy));
+  return { layout, prefix, assemblies, ignored: rest, tied };
 }

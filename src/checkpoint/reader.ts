@@ -1,6 +1,9 @@
 import type { TypedArray } from "../core/dtype.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
+import { sizeOf } from "../core/shape.ts";
 import type { StoredTensor } from "./stored.ts";
+
+const PART_ELEMENTS = 1 << 20; // 4 MiB on the host; even, so that parts of f16 tensors are whole 32-bit words
 
 /** Anything that can hand out byte ranges: a file, a Blob, an HTTP server, memory. */
 export interface ByteSource {
@@ -16,7 +19,7 @@ export interface ByteSource {
 export interface CheckpointReader {
   /** The file's name, for error messages. */
   readonly file: string;
-  readonly format: "safetensors" | "PyTorch zip" | "PyTorch legacy";
+  readonly format: "safetensors" | "PyTorch zip" | "PyTorch legacy" | "sharded";
   /** In the order of the file. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly metadata: Readonly<Record<string, string>>;
@@ -34,4 +37,10 @@ export interface CheckpointReader {
 /** Bytes that are in memory already, as a source. Reads are views, not copies. */
 export function memorySource(bytes: Uint8Array): ByteSource {
   return { size: bytes.length, read: async (begin, end) => bytes.subarray(begin, end), close: async () => undefined };
+}
+
+/** The elements of a tensor in parts of at most 4 MiB, each with the index of its first element. */
+export async function* partsOf(reader: CheckpointReader, name: string): AsyncGenerator<readonly [begin: number, data: TypedArray]> {
+  const size = sizeOf(reader.tensors.get(name)?.shape ?? []);
+  for (let begin = 0; begin < size; begin += PART_ELEMENTS) yield [begin, await reader.readPart(name, begin, Math.min(size, begin + PART_ELEMENTS))];
 }

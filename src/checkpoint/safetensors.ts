@@ -6,14 +6,14 @@
  * Source: https://huggingface.co/docs/safetensors, with the checks of its Rust implementation.
  */
 
-import { bytesPerElement, dtypeOf } from "../core/dtype.ts";
-import { CheckpointError } from "../core/errors.ts";
+import { dtypeOf } from "../core/dtype.ts";
+import { CheckpointError, printable, shown } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
 import type { ByteSource, CheckpointReader } from "./reader.ts";
-import { decodeTensor, STORED_BYTES, type StoredDType } from "./stored.ts";
+import { decodeTensor, STORED_BYTES, storedBytes, type StoredDType, type StoredTensor } from "./stored.ts";
 
 const LENGTH_BYTES = 8;
-const MAX_HEADER_BYTES = 100_000_000; // the format's limit: a damaged length must not make a reader allocate gigabytes
+export const MAX_HEADER_BYTES = 100_000_000; // the format's limit: a damaged length must not make a reader allocate gigabytes
 const HEADER_ALIGNMENT = 8; // tensor data then starts where any typed array may view it
 const METADATA_KEY = "__metadata__";
 const MAX_SHOWN = 100; // characters of a wrong value in an error message
@@ -49,7 +49,7 @@ export function isWholeNumber(value: unknown): value is number {
 }
 
 /** The first key that an object of this valid JSON text holds twice; `JSON.parse` silently keeps the last. */
-function findDuplicateKey(json: string): string | undefined {
+export function findDuplicateKey(json: string): string | undefined {
   const keysOfOpenObjects: Set<string>[] = [];
   const colon = /[ \t\r\n]*:/y;
   for (let at = 0; at < json.length; at++) {
@@ -81,12 +81,12 @@ function parseJson(json: Uint8Array, file: string): Record<string, unknown> {
     text = new TextDecoder("utf-8", { fatal: true }).decode(json);
     header = JSON.parse(text);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.replace(/\s+/g, " ") : String(cause);
+    const reason = printable(cause instanceof Error ? cause.message : String(cause));
     throw new CheckpointError(`${file}: the header must be JSON in UTF-8; got: ${reason}`, DAMAGED, { cause });
   }
   const duplicate = findDuplicateKey(text);
   if (duplicate !== undefined) {
-    throw new CheckpointError(`${file}: every key of the header must be unique; got ${JSON.stringify(duplicate)} twice`, DAMAGED);
+    throw new CheckpointError(`${file}: every key of the header must be unique; got ${shown(duplicate)} twice`, DAMAGED);
   }
   return header as Record<string, unknown>; // text that begins with "{" and is JSON is an object
 }
@@ -94,11 +94,11 @@ function parseJson(json: Uint8Array, file: string): Record<string, unknown> {
 function parseMetadata(value: unknown, file: string): Record<string, string> {
   if (value === undefined) return {};
   if (!isJsonObject(value)) {
-    throw new CheckpointError(`${file}: ${METADATA_KEY} must map strings to strings; got ${JSON.stringify(value)}`, DAMAGED);
+    throw new CheckpointError(`${file}: ${METADATA_KEY} must map strings to strings; got ${shown(value)}`, DAMAGED);
   }
   for (const [key, entry] of Object.entries(value)) {
     if (typeof entry === "string") continue;
-    const got = `${JSON.stringify(entry)} for ${JSON.stringify(key)}`;
+    const got = `${shown(entry)} for ${shown(key)}`;
     throw new CheckpointError(`${file}: ${METADATA_KEY} must map strings to strings; got ${got}`, DAMAGED);
   }
   return value as Record<string, string>;
@@ -107,8 +107,8 @@ function parseMetadata(value: unknown, file: string): Record<string, string> {
 /** One tensor's entry, its own numbers checked; offsets become absolute. */
 function parseEntry(name: string, value: unknown, dataStart: number, file: string): TensorEntry {
   const refuse = (expected: string, got: unknown, hint = DAMAGED): never => {
-    const shown = typeof got === "string" ? got : JSON.stringify(got);
-    throw new CheckpointError(`${file}: tensor ${JSON.stringify(name)}: ${expected}; got ${shown.slice(0, MAX_SHOWN)}`, hint);
+    const text = typeof got === "string" ? got : JSON.stringify(got);
+    throw new CheckpointError(`${file}: tensor ${shown(name)}: ${expected}; got ${printable(text.slice(0, MAX_SHOWN))}`, hint);
   };
   if (!isJsonObject(value)) return refuse("must be an object of dtype, shape and data_offsets", value);
   const { dtype, shape, data_offsets: offsets } = value;
@@ -127,7 +127,7 @@ function parseEntry(name: string, value: unknown, dataStart: number, file: strin
   }
   if (offsets[1] - offsets[0] !== bytes) {
     const got = `${offsets[1] - offsets[0]}, data_offsets ${JSON.stringify(offsets)}`;
-    return refuse(`${dtype} ${JSON.stringify(shape)} takes ${bytes} bytes`, got);
+    return refuse(`${dtype} ${shown(shape)} takes ${bytes} bytes`, got);
   }
   return { dtype: dtype as StoredDType, shape, begin: dataStart + offsets[0], end: dataStart + offsets[1] };
 }
@@ -155,6 +155,13 @@ export function headerLength(first: Uint8Array, fileBytes: number, file: string)
   return Number(length);
 }
 
+/** Whether a file that begins with these bytes is a safetensors file, as far as they can tell. */
+export function isSafetensors(head: Uint8Array, fileBytes: number): boolean {
+  if (head.length <= LENGTH_BYTES || head[LENGTH_BYTES] !== 0x7b) return false;
+  const length = new DataView(head.buffer, head.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
+  return length <= Math.min(MAX_HEADER_BYTES, fileBytes - LENGTH_BYTES);
+}
+
 /**
  * Reads and checks a header: names, dtypes, shapes, and data that fills the rest of the file without holes or overlaps.
  *
@@ -174,7 +181,7 @@ export function parseHeader(json: Uint8Array, fileBytes: number, file: string): 
     if (begin !== expected) {
       const what = begin > expected ? "a hole" : "an overlap";
       const rule = `must begin at byte ${expected - dataStart} of the data, where the tensor before it ends`;
-      throw new CheckpointError(`${file}: tensor ${JSON.stringify(name)}: ${rule}; got ${begin - dataStart}, ${what}`, DAMAGED);
+      throw new CheckpointError(`${file}: tensor ${shown(name)}: ${rule}; got ${begin - dataStart}, ${what}`, DAMAGED);
     }
     expected = end;
   }
@@ -201,7 +208,7 @@ export function readSafetensors(bytes: Uint8Array, name: string): SafetensorsFil
   const header = parseHeader(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length), bytes.length, name);
   const tensors = new Map<string, HostTensor>();
   for (const [key, entry] of header.tensors) {
-    tensors.set(key, decodeTensor(bytes.subarray(entry.begin, entry.end), entry, `${name}: tensor ${JSON.stringify(key)}`));
+    tensors.set(key, decodeTensor(bytes.subarray(entry.begin, entry.end), entry, `${name}: tensor ${shown(key)}`));
   }
   return { tensors, metadata: header.metadata };
 }
@@ -219,7 +226,7 @@ export async function openSafetensorsSource(source: ByteSource, name: string): P
     const entry = tensors.get(key);
     if (entry !== undefined) return entry;
     const hint = `the file's ${tensors.size} tensors are listed by the reader's tensors`;
-    throw new CheckpointError(`${name}: must hold the tensor ${JSON.stringify(key)}; got none of that name`, hint);
+    throw new CheckpointError(`${name}: must hold the tensor ${shown(key)}; got none of that name`, hint);
   };
   return {
     file: name,
@@ -228,16 +235,47 @@ export async function openSafetensorsSource(source: ByteSource, name: string): P
     metadata,
     async read(key) {
       const entry = entryOf(key);
-      return decodeTensor(await source.read(entry.begin, entry.end), entry, `${name}: tensor ${JSON.stringify(key)}`);
+      return decodeTensor(await source.read(entry.begin, entry.end), entry, `${name}: tensor ${shown(key)}`);
     },
     async readPart(key, begin, end) {
       const { dtype, begin: start } = entryOf(key);
       const bytes = STORED_BYTES[dtype];
       const part = await source.read(start + begin * bytes, start + end * bytes);
-      return decodeTensor(part, { dtype, shape: [end - begin] }, `${name}: tensor ${JSON.stringify(key)}`).data;
+      return decodeTensor(part, { dtype, shape: [end - begin] }, `${name}: tensor ${shown(key)}`).data;
     },
     close: () => source.close(),
   };
+}
+
+/**
+ * The first bytes of a safetensors file: its length and its header. The tensors' data follows in the same order, without gaps.
+ *
+ * @param caller Function or file for error messages.
+ * @throws CheckpointError if a name is taken twice or reserved, a shape has other than whole sizes, or the header is above 100 MB.
+ */
+export function safetensorsHeader(tensors: Iterable<readonly [string, StoredTensor]>, metadata: Readonly<Record<string, string>>, caller: string): Uint8Array {
+  const fields = new Map<string, unknown>();
+  if (Object.keys(metadata).length > 0) fields.set(METADATA_KEY, parseMetadata(metadata, caller));
+  let begin = 0;
+  for (const [name, { dtype, shape }] of tensors) {
+    const label = `${caller}: tensor ${JSON.stringify(name)}`;
+    if (name === METADATA_KEY) throw new CheckpointError(`${label}: this name is reserved by the format`, "rename the tensor");
+    if (fields.has(name)) throw new CheckpointError(`${label}: every name must be unique; got it twice`, "rename one of the tensors");
+    if (shape.some((size) => !isWholeNumber(size))) throw new CheckpointError(`${label}: shape must have whole sizes; got [${shape.join(", ")}]`, "pass the tensor's own shape");
+    const end = begin + storedBytes({ dtype, shape });
+    fields.set(name, { dtype, shape, data_offsets: [begin, end] });
+    begin = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(fields)));
+  const length = Math.ceil(json.length / HEADER_ALIGNMENT) * HEADER_ALIGNMENT;
+  if (length > MAX_HEADER_BYTES) {
+    const rule = `the header must be at most ${MAX_HEADER_BYTES} bytes long`;
+    throw new CheckpointError(`${caller}: ${rule}; got ${length}`, "store less metadata");
+  }
+  const header = new Uint8Array(LENGTH_BYTES + length).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
+  header.set(json, LENGTH_BYTES);
+  return header;
 }
 
 /**
@@ -251,14 +289,10 @@ export function writeSafetensors(
   tensors: Iterable<readonly [string, HostTensor]>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array[] {
-  const fields = new Map<string, unknown>();
-  if (Object.keys(metadata).length > 0) fields.set(METADATA_KEY, parseMetadata(metadata, "writeSafetensors"));
+  const stored: (readonly [string, StoredTensor])[] = [];
   const chunks: Uint8Array[] = [];
-  let begin = 0;
   for (const [name, { dtype, shape, data }] of tensors) {
     const label = `writeSafetensors: tensor ${JSON.stringify(name)}`;
-    if (name === METADATA_KEY) throw new CheckpointError(`${label}: this name is reserved by the format`, "rename the tensor");
-    if (fields.has(name)) throw new CheckpointError(`${label}: every name must be unique; got it twice`, "rename one of the tensors");
     if (dtypeOf(data) !== dtype) {
       throw new CheckpointError(`${label}: data must hold ${dtype}; got ${dtypeOf(data)}`, "pass the dtype of the typed array");
     }
@@ -267,19 +301,8 @@ export function writeSafetensors(
       const rule = `shape [${shape.join(", ")}] must have whole sizes and as many elements as data`;
       throw new CheckpointError(`${label}: ${rule}; got ${data.length} elements`, "pass the tensor's own shape");
     }
-    const end = begin + length * bytesPerElement(dtype);
-    fields.set(name, { dtype: dtype.toUpperCase(), shape, data_offsets: [begin, end] });
+    stored.push([name, { dtype: dtype.toUpperCase() as Uppercase<typeof dtype>, shape }]);
     chunks.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    begin = end;
   }
-  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(fields)));
-  const length = Math.ceil(json.length / HEADER_ALIGNMENT) * HEADER_ALIGNMENT;
-  if (length > MAX_HEADER_BYTES) {
-    const rule = `the header must be at most ${MAX_HEADER_BYTES} bytes long`;
-    throw new CheckpointError(`writeSafetensors: ${rule}; got ${length}`, "store less metadata");
-  }
-  const header = new Uint8Array(LENGTH_BYTES + length).fill(0x20);
-  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
-  header.set(json, LENGTH_BYTES);
-  return [header, ...chunks];
+  return [safetensorsHeader(stored, metadata, "writeSafetensors"), ...chunks];
 }

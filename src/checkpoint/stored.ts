@@ -2,8 +2,9 @@
 
 import { typedArray, type HostDType, type TypedArray } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
-import { fromFloat16Bits } from "../core/float16.ts";
+import { fromFloat16Bits, toFloat16Bits } from "../core/float16.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
+import { sizeOf } from "../core/shape.ts";
 
 const VIEWS: Record<HostDType, new (buffer: ArrayBufferLike, byteOffset: number, length: number) => TypedArray> = {
   f32: Float32Array,
@@ -19,21 +20,22 @@ interface StoredFormat {
   /** What the element becomes on the host. */
   readonly dtype: HostDType;
   readonly read: (view: DataView, at: number) => number;
+  readonly write: (view: DataView, at: number, value: number) => void;
 }
 
 const FORMATS = {
-  F64: { bytes: 8, dtype: "f32", read: (view, at) => view.getFloat64(at, true) },
-  F32: { bytes: 4, dtype: "f32", read: (view, at) => view.getFloat32(at, true) },
-  F16: { bytes: 2, dtype: "f32", read: (view, at) => fromFloat16Bits(view.getUint16(at, true)) },
-  BF16: { bytes: 2, dtype: "f32", read: (view, at) => fromBF16(view.getUint16(at, true)) },
-  I64: { bytes: 8, dtype: "i32", read: (view, at) => view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true) },
-  I32: { bytes: 4, dtype: "i32", read: (view, at) => view.getInt32(at, true) },
-  I16: { bytes: 2, dtype: "i32", read: (view, at) => view.getInt16(at, true) },
-  I8: { bytes: 1, dtype: "i32", read: (view, at) => view.getInt8(at) },
-  U32: { bytes: 4, dtype: "u32", read: (view, at) => view.getUint32(at, true) },
-  U16: { bytes: 2, dtype: "i32", read: (view, at) => view.getUint16(at, true) },
-  U8: { bytes: 1, dtype: "i32", read: (view, at) => view.getUint8(at) },
-  BOOL: { bytes: 1, dtype: "i32", read: (view, at) => (view.getUint8(at) === 0 ? 0 : 1) },
+  F64: { bytes: 8, dtype: "f32", read: (view, at) => view.getFloat64(at, true), write: (view, at, value) => view.setFloat64(at, value, true) },
+  F32: { bytes: 4, dtype: "f32", read: (view, at) => view.getFloat32(at, true), write: (view, at, value) => view.setFloat32(at, value, true) },
+  F16: { bytes: 2, dtype: "f32", read: (view, at) => fromFloat16Bits(view.getUint16(at, true)), write: (view, at, value) => view.setUint16(at, toFloat16Bits(value), true) },
+  BF16: { bytes: 2, dtype: "f32", read: (view, at) => fromBF16(view.getUint16(at, true)), write: (view, at, value) => view.setUint16(at, toBF16(value), true) },
+  I64: { bytes: 8, dtype: "i32", read: (view, at) => view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true), write: (view, at, value) => view.setBigInt64(at, BigInt(value), true) },
+  I32: { bytes: 4, dtype: "i32", read: (view, at) => view.getInt32(at, true), write: (view, at, value) => view.setInt32(at, value, true) },
+  I16: { bytes: 2, dtype: "i32", read: (view, at) => view.getInt16(at, true), write: (view, at, value) => view.setInt16(at, value, true) },
+  I8: { bytes: 1, dtype: "i32", read: (view, at) => view.getInt8(at), write: (view, at, value) => view.setInt8(at, value) },
+  U32: { bytes: 4, dtype: "u32", read: (view, at) => view.getUint32(at, true), write: (view, at, value) => view.setUint32(at, value, true) },
+  U16: { bytes: 2, dtype: "i32", read: (view, at) => view.getUint16(at, true), write: (view, at, value) => view.setUint16(at, value, true) },
+  U8: { bytes: 1, dtype: "i32", read: (view, at) => view.getUint8(at), write: (view, at, value) => view.setUint8(at, value) },
+  BOOL: { bytes: 1, dtype: "i32", read: (view, at) => (view.getUint8(at) === 0 ? 0 : 1), write: (view, at, value) => view.setUint8(at, value) },
 } as const satisfies Record<string, StoredFormat>;
 
 /** Element types that a file may hold and this library can load, by their names in safetensors. */
@@ -48,10 +50,32 @@ export interface StoredTensor {
 /** Bytes of one stored element. */
 export const STORED_BYTES = Object.fromEntries(Object.entries(FORMATS).map(([dtype, { bytes }]) => [dtype, bytes])) as Record<StoredDType, number>;
 
+/** Bytes of a whole tensor in a file. */
+export function storedBytes({ dtype, shape }: StoredTensor): number {
+  return STORED_BYTES[dtype] * sizeOf(shape);
+}
+
+/** The one element that these bytes hold, exact as far as a double goes. */
+export function storedElement(bytes: Uint8Array, dtype: StoredDType): number {
+  return FORMATS[dtype].read(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0);
+}
+
+/** What elements of a stored type become on the host. */
+export function hostDTypeOf(dtype: StoredDType): HostDType {
+  return FORMATS[dtype].dtype;
+}
 
 function fromBF16(bits: number): number {
   bf16Bits[0] = bits << 16;
   return bf16Value[0];
+}
+
+/** The upper half of the nearest f32 that fits into it; ties go to the even one. */
+function toBF16(value: number): number {
+  if (Number.isNaN(value)) return 0x7fc0;
+  bf16Value[0] = value;
+  const bits = bf16Bits[0];
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 
 /**
@@ -81,4 +105,19 @@ export function decodeTensor(bytes: Uint8Array, entry: StoredTensor, label: stri
     }
   }
   return { dtype, shape: entry.shape, data };
+}
+
+/**
+ * Turns values into a tensor's stored bytes: the way back from {@link decodeTensor}.
+ *
+ * A view of `data` where nothing has to be converted. f16 and bf16 are rounded to the nearest; what lies beyond the range of f16
+ * becomes infinite. Integers must lie in the range of the type.
+ */
+export function encodeTensor(data: TypedArray, dtype: StoredDType): Uint8Array {
+  const { bytes: size, write, dtype: host }: StoredFormat = FORMATS[dtype];
+  if (dtype === host.toUpperCase() && data instanceof VIEWS[host]) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const bytes = new Uint8Array(data.length * size);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < data.length; i++) write(view, i * size, data[i]);
+  return bytes;
 }

@@ -37,6 +37,13 @@ export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
+/** `12 bytes`, `3.1 KB`, `12.3 MB`, `1.2 GB`. */
+export function byteSize(bytes: number): string {
+  if (bytes < 1000) return counted(bytes, "byte");
+  const [unit, name] = ([[1e9, "GB"], [1e6, "MB"], [1e3, "KB"]] as const).find(([size]) => bytes >= size)!;
+  return `${(bytes / unit).toFixed(1)} ${name}`;
+}
+
 /** `1 picture`, `24 pictures`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${thousands(count)} ${count === 1 ? one : many}`;
@@ -49,8 +56,11 @@ export function dateStamp(date: Date): string {
   return `${day}-${pad(date.getHours())}${pad(date.getMinutes())}${pad(date.getSeconds())}`;
 }
 
-/** Rows as lines, their columns padded to equal width. */
-export function table(rows: readonly (readonly string[])[]): string[] {
+/**
+ * Rows as lines, their columns padded to equal width.
+ * @param numbers Indices of the columns that end at the right, as numbers should.
+ */
+export function table(rows: readonly (readonly string[])[], numbers: readonly number[] = []): string[] {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd());
+  return rows.map((row) => row.map((cell, column) => (numbers.includes(column) ? cell.padStart(widths[column]) : cell.padEnd(widths[column]))).join("  ").trimEnd());
 }

@@ -1,9 +1,12 @@
 import { Command, CommanderError, Option } from "commander";
 import { caption, type CaptionOptions } from "./caption.ts";
+import { convert, FLOAT_DTYPES, type ConvertOptions } from "./convert.ts";
 import { doctor, probe, PROBES, type Probe } from "./doctor.ts";
 import { evaluateModel, type EvalOptions } from "./eval.ts";
 import { showFailure } from "./failure.ts";
-import { adapterOption, atLeastZero, holdOut, positiveNumber, SPLITS, wholeNumber } from "./options.ts";
+import { inspect, type InspectOptions } from "./inspect.ts";
+import { adapterOption, atLeastZero, byteCount, holdOut, positiveNumber, SPLITS, wholeNumber } from "./options.ts";
+import { pullWeights, type PullVerbOptions } from "./pull.ts";
 import { plain, surviveClosedPipes } from "./terminal.ts";
 import { train, type TrainOptions } from "./train.ts";
 import { VERSION } from "./version.ts";
@@ -73,6 +76,46 @@ program
   .addOption(adapterOption())
   .addHelpText("after", examples(["sightline eval", "sightline eval --model runs/my-photos --beam 3", "sightline eval --data other-photos --out report.html", "sightline eval --split train --json"]))
   .action((options: EvalOptions) => run(false, () => evaluateModel(options, commandLine())));
+
+program
+  .command("inspect")
+  .description("Say what a checkpoint holds: a safetensors or PyTorch file, an index of several, or a folder with one.")
+  .argument("<file>", "the file or folder")
+  .option("--values", "also read the values: least, greatest and mean of each tensor, and how many are no number")
+  .option("--json", "print one JSON object")
+  .addHelpText("after", examples(["sightline inspect model.safetensors", "sightline inspect pytorch_model.bin --values", "sightline inspect model.safetensors --json | jq .layouts"], "Nothing in a PyTorch file is executed: what is no tensor and no plain value is only named."))
+  .action((file: string, options: InspectOptions) => run(false, () => inspect(file, options)));
+
+program
+  .command("convert")
+  .description("Write a checkpoint of any format as safetensors, without having all of it in memory.")
+  .argument("<in>", "a safetensors or PyTorch file, an index of several, or a folder with one")
+  .argument("<out>", "the file to write, ending in .safetensors")
+  .addOption(new Option("--dtype <type>", "store all floats as this type (default: as they are)").choices(FLOAT_DTYPES))
+  .option("--max-shard <size>", "most data in a file, such as 2GB: then several files and an index are written", byteCount)
+  .option("--force", "overwrite files that exist")
+  .addHelpText(
+    "after",
+    examples(
+      ["sightline convert pytorch_model.bin model.safetensors", "sightline convert model.safetensors half.safetensors --dtype f16", "sightline convert big.pt model.safetensors --max-shard 2GB"],
+      "Names stay as they are, but for the module. of a data-parallel wrapper. Integers keep their type; 64-bit ones must fit into 32 bits.\nF64 becomes F32. What lies beyond the range of f16 becomes infinite, and is counted. The metadata says where the file came from.",
+    ),
+  )
+  .action((input: string, output: string, options: ConvertOptions) => run(true, () => convert(input, output, options)));
+
+program
+  .command("pull")
+  .description("Download published weights by name, or list what there is.")
+  .argument("[name]", "a name of the list, or org/repo[@revision][/file] of the Hugging Face hub")
+  .option("--revision <name>", "a branch, a tag or a commit of a repository")
+  .option("--file <path...>", "these files alone")
+  .option("--endpoint <url>", "the hub or a mirror of it (default: HF_ENDPOINT, else https://huggingface.co)")
+  .option("--cache <folder>", "where files are kept (default: hub/ in SIGHTLINE_HOME, else in the user's folder for caches)")
+  .option("--offline", "take what the cache has and ask no server; the same as SIGHTLINE_OFFLINE=1")
+  .option("--force", "download again what the cache has")
+  .option("--json", "print one JSON object")
+  .addHelpText("after", examples(["sightline pull", "sightline pull gpt2", "sightline pull timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", "sightline pull openai-community/gpt2@main/config.json", "HF_ENDPOINT=https://mirror.example sightline pull vit-base"], "Prints the path of each file. A download that breaks or is stopped with Ctrl-C goes on the next time.\nFor private and gated repositories set HF_TOKEN; it is sent to the endpoint alone."))
+  .action((name: string | undefined, options: PullVerbOptions) => run(true, () => pullWeights(name, options, commandLine())));
 
 program
   .command("doctor")

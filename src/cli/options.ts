@@ -25,6 +25,16 @@ export function atLeastZero(text: string): number {
   return value;
 }
 
+const UNITS = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 } as const;
+
+/** A number of bytes, such as 500MB or 2GB. */
+export function byteCount(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([kmgt]?b)$/i.exec(text.trim()) ?? [];
+  const bytes = Number(number) * UNITS[(unit ?? "").toUpperCase() as keyof typeof UNITS];
+  if (!(bytes >= 1)) throw new InvalidArgumentError("It must be a size such as 500MB or 2GB.");
+  return bytes;
+}
+
 /** Which pictures are held back from training: a share for validation and as many for test, or the data set's own split. */
 export type HoldOut = number | "published";
 

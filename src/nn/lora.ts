@@ -1,9 +1,7 @@
 import type { Tensor } from "../autograd/tensor.ts";
-import { add, affine, linear, matmul } from "../autograd/ops/index.ts";
-import { run } from "../autograd/run.ts";
+import { add, affine, assign, linear, matmul } from "../autograd/ops/index.ts";
 import { noGrad } from "../autograd/tape.ts";
 import { ShapeError, SightlineError } from "../core/errors.ts";
-import { assign } from "../kernels/assign.ts";
 import { constant, defaultWeight } from "./init.ts";
 import { Conv1D, Linear, type Builder } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
@@ -80,7 +78,7 @@ export class LoRALinear extends Module {
     const [a, b] = [this.lora_A.weight, this.lora_B.weight];
     noGrad(() => {
       const change = this.#base instanceof Conv1D ? matmul(a, b, { transposeA: true, transposeB: true }) : matmul(b, a);
-      run(assign, [this.weight, add(this.weight, affine(change, this.scale, 0))], {});
+      assign(this.weight, add(this.weight, affine(change, this.scale, 0)));
     });
     a.dispose();
     b.dispose();

@@ -1,5 +1,6 @@
 export * from "./adaptive-avg-pool2d.ts";
 export * from "./additive-attention.ts";
+export * from "./assign.ts";
 export * from "./attention.ts";
 export * from "./avg-pool2d.ts";
 export * from "./batch-norm.ts";
