@@ -59,8 +59,24 @@ export interface CaseFile {
   readonly tensors: Uint8Array;
 }
 
+/** A folder of a model: weights in any published format, what PyTorch computes with them, and sizes. */
+export interface ModelFolder {
+  readonly name: string;
+  /** JSON files by their names. */
+  readonly json: Readonly<Record<string, unknown>>;
+  /** All other files by their names. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
+}
+
+/** The likeliest classes of pictures with their probabilities, by the pictures' names, where a folder's `expected.json` tells them. */
+export function expectedClasses({ json }: Pick<ModelFolder, "json">): Readonly<Record<string, readonly (readonly [id: number, probability: number])[]>> {
+  const { top3 = {} } = (json["expected.json"] ?? {}) as { readonly top3?: Record<string, [number, number][]> };
+  return top3;
+}
+
 /** Files of cases that a suite is given. */
 export interface SuiteFiles {
+  readonly models?: readonly ModelFolder[];
   readonly ops?: CaseFile;
   readonly optim?: CaseFile;
 }

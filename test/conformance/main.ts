@@ -5,7 +5,7 @@ import { readCommit } from "../../bench/environment.ts";
 import { ownVersion } from "../../bench/peers/install.ts";
 import { SightlineError } from "../../src/core/errors.ts";
 import { showAdapter } from "../../src/device/adapter.ts";
-import { readCaseFile } from "./case-files.ts";
+import { readCaseFile, readModelFolders } from "./case-files.ts";
 import { FAMILIES, linesOf, type Family, type Finding, type SuiteFiles, type SuiteJob, type Surroundings } from "./findings.ts";
 import { writeReport, type Outcome } from "./report.ts";
 import { chromium } from "./runners/chromium.ts";
@@ -13,6 +13,7 @@ import { denoLavapipe, denoSwiftshader } from "./runners/deno.ts";
 import { firefox } from "./runners/firefox.ts";
 import { node } from "./runners/node.ts";
 import { ROOT, type Runner } from "./runners/runner.ts";
+import { modelCases } from "./model-cases.ts";
 import { loadOptimCases, loadTorchCases } from "./torch-file.ts";
 
 const RUNNERS: readonly Runner[] = [node, chromium, firefox, denoSwiftshader, denoLavapipe];
@@ -24,6 +25,8 @@ const SIDE_BY_SIDE = 2; // implementations that run at once: each keeps about on
 interface Options {
   readonly ops?: string;
   readonly optim?: string;
+  readonly models?: string;
+  readonly images?: string;
   readonly variant: Family | "both";
   readonly storage?: "f32" | "f16";
   readonly on?: readonly Runner[];
@@ -37,6 +40,7 @@ const EXAMPLES = `
 Examples:
   npm run conformance                                     PyTorch's cases of test/golden/ops in Node
   npm run conformance -- --ops CASES.json --optim O.json  other cases of that format; tensors in CASES.safetensors
+  npm run conformance -- --models DIR                     models with published weights: outputs, gradients, words
   npm run conformance -- --on firefox,deno                everything, also against float64, on these
   npm run conformance -- --all                            everything on everything; writes docs/conformance.md
 
@@ -49,17 +53,18 @@ function fromHere(file: string): string {
 }
 
 /** The files of cases that are asked for; PyTorch's of the repository where none is. @throws SightlineError if they cannot be used. */
-function readFiles({ ops, optim }: Options): SuiteFiles {
+function readFiles({ ops, optim, models, images }: Options): SuiteFiles {
   const read = (file: string | undefined): SuiteFiles["ops"] => (file === undefined ? undefined : readCaseFile(fromHere(file)));
-  const golden = ops === undefined && optim === undefined;
-  const files = golden ? { ops: read(join(GOLDEN, "given.json")), optim: read(join(GOLDEN, "optim-given.json")) } : { ops: read(ops), optim: read(optim) };
+  const golden = ops === undefined && optim === undefined && models === undefined;
+  const files: SuiteFiles = golden ? { ops: read(join(GOLDEN, "given.json")), optim: read(join(GOLDEN, "optim-given.json")) } : { ops: read(ops), optim: read(optim), models: models === undefined ? undefined : readModelFolders(fromHere(models), images === undefined ? undefined : fromHere(images)) };
+  files.models?.forEach(modelCases);
   if (files.ops !== undefined) loadTorchCases(files.ops);
   if (files.optim !== undefined) loadOptimCases(files.optim);
   return files;
 }
 
-function jobOf({ ops, optim, variant, storage, on, all, filter }: Options): SuiteJob {
-  const everything = (all || on !== undefined) && ops === undefined && optim === undefined;
+function jobOf({ ops, optim, models, variant, storage, on, all, filter }: Options): SuiteJob {
+  const everything = (all || on !== undefined) && ops === undefined && optim === undefined && models === undefined;
   return {
     families: variant === "both" ? FAMILIES : [variant],
     storages: storage !== undefined ? [storage] : everything ? ["f32", "f16"] : ["f32"],
@@ -173,6 +178,8 @@ const program = new Command("conformance")
   .description("Holds every op against PyTorch's results and against float64, on each WebGPU implementation.")
   .option("--ops <CASES.json>", "cases of ops; their tensors lie beside the file in CASES.safetensors")
   .option("--optim <OPTIM.json>", "trails of optimisers; their tensors lie beside the file in OPTIM.safetensors")
+  .option("--models <DIR>", "a folder of a model with its weights and PyTorch's values, or of such folders")
+  .option("--images <DIR>", "where the pictures lie whose classes a model's expected.json tells (default: beside it)")
   .addOption(new Option("--variant <family>", "which kernels: those of one thread, those of cooperating threads, or both (the worse error counts)").choices([...FAMILIES, "both"]).default("both"))
   .addOption(new Option("--storage <type>", "how float tensors are stored; f16 is emulated where the adapter has none (default: f32; both where everything runs)").choices(["f32", "f16"]))
   .option("--on <names>", `implementations, by commas: ${RUNNERS.map((runner) => runner.name).join(", ")} (default: node)`, parseRunners)

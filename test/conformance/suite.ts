@@ -8,6 +8,8 @@ import { ALL_CASES } from "../ops/index.ts";
 import { expectation, fitsFloat16, isWithin, measureSample, type FloatStorage, type Measured } from "../ops/measure.ts";
 import type { OpCase, Sample } from "../ops/op-case.ts";
 import { FAMILIES, type Family, type Finding, type Oracle, type SuiteEvent, type SuiteFiles, type SuiteJob, type Surroundings } from "./findings.ts";
+import { modelCases, type ModelCase } from "./model-cases.ts";
+import { MODEL_TOLERANCES } from "./model-measure.ts";
 import { loadOptimCases, loadTorchCases, type Loaded } from "./torch-file.ts";
 import { measureOptimCase, measureTorchCase, storageOf, TORCH_TOLERANCES, torchTolerance } from "./torch-measure.ts";
 import type { OptimCase } from "./torch-optim.ts";
@@ -48,8 +50,9 @@ export async function runSuite(job: SuiteJob, files: SuiteFiles, open: OpenDevic
   await emit({ kind: "finished" });
 }
 
-function runnablesOf({ float64 }: SuiteJob, { ops, optim }: SuiteFiles, storage: FloatStorage): Runnable[] {
+function runnablesOf({ float64 }: SuiteJob, { ops, optim, models = [] }: SuiteFiles, storage: FloatStorage): Runnable[] {
   return [
+    ...(storage === "f16" ? [] : models.flatMap(modelCases).map(modelRunnable)),
     ...(ops === undefined ? [] : loadTorchCases(ops).map((loaded) => torchRunnable(loaded, storage))),
     ...(optim === undefined || storage === "f16" ? [] : loadOptimCases(optim).map(optimRunnable)), // parameters are trained in f32
     ...(float64 ? ALL_CASES.flatMap((opCase) => opCase.samples.map((sample) => float64Runnable(opCase, sample, storage))) : []),
@@ -136,6 +139,10 @@ function torchRunnable(loaded: Loaded<TorchCase>, wanted: FloatStorage): Runnabl
 function optimRunnable(loaded: Loaded<OptimCase>): Runnable {
   const measure: Measure = (device) => measureOptimCase(device, loaded);
   return { oracle: "optimizer", op: loaded.op, case: loaded.case, storage: "f32", tolerance: TORCH_TOLERANCES.optimizer.error, prepare: () => measure };
+}
+
+function modelRunnable({ name, measure }: ModelCase): Runnable {
+  return { oracle: "pytorch", op: "model", case: name, storage: "f32", tolerance: MODEL_TOLERANCES.forward.error, prepare: () => measure };
 }
 
 function float64Runnable(opCase: OpCase<unknown>, sample: Sample<unknown>, storage: FloatStorage): Runnable {

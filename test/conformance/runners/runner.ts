@@ -44,9 +44,10 @@ function findRoot(): string {
 export async function serveSuite(work: Work, emit: Emit, visit: (origin: string, finished: Promise<void>) => Promise<string>): Promise<string> {
   const { outputFiles } = await build({ entryPoints: [join(ROOT, "test", "conformance", "client.ts")], bundle: true, format: "esm", platform: "browser", target: "es2022", write: false, logLevel: "error" });
   const { job, files } = work;
-  const index = (name: keyof SuiteFiles): { name: string; index: unknown } | undefined => files[name] && { name: files[name].name, index: files[name].index };
-  const clientWork: ClientWork = { job, files: { ops: index("ops"), optim: index("optim") } };
-  const tensors = (name: keyof SuiteFiles): { type: string; body: Uint8Array } => ({ type: "application/octet-stream", body: files[name]?.tensors ?? new Uint8Array() });
+  const { models = [] } = files;
+  const index = (name: "ops" | "optim"): { name: string; index: unknown } | undefined => files[name] && { name: files[name].name, index: files[name].index };
+  const clientWork: ClientWork = { job, files: { ops: index("ops"), optim: index("optim") }, models: models.map((folder) => ({ ...folder, files: Object.keys(folder.files) })) };
+  const binary = (body: Uint8Array = new Uint8Array()): { type: string; body: Uint8Array } => ({ type: "application/octet-stream", body });
 
   let succeed: () => void;
   let fail: (error: unknown) => void;
@@ -70,8 +71,9 @@ export async function serveSuite(work: Work, emit: Emit, visit: (origin: string,
       "/": { type: "text/html", body: '<!doctype html><title>conformance</title><script type="module" src="/client.mjs"></script>' },
       "/client.mjs": { type: "text/javascript", body: outputFiles[0].contents },
       "/work.json": { type: "application/json", body: JSON.stringify(clientWork) },
-      "/ops.safetensors": tensors("ops"),
-      "/optim.safetensors": tensors("optim"),
+      "/ops.safetensors": binary(files.ops?.tensors),
+      "/optim.safetensors": binary(files.optim?.tensors),
+      ...Object.fromEntries(models.flatMap((folder) => Object.entries(folder.files).map(([file, body]) => [`/models/${folder.name}/${file}`, binary(body)]))),
     },
     (body) => {
       wait();

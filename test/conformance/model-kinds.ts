@@ -1,0 +1,274 @@
+/** What is compared for each kind of model. */
+
+import { crossEntropy, reshape, softmax } from "../../src/autograd/ops/index.ts";
+import { recorded } from "../../src/autograd/recorded.ts";
+import { noGrad } from "../../src/autograd/tape.ts";
+import { tensor, type Tensor } from "../../src/autograd/tensor.ts";
+import { beamDecoder, wordByWordDecoder, type TextDecoder } from "../../src/caption/decode.ts";
+import { gpt2Text } from "../../src/caption/gpt2-text.ts";
+import type { Published } from "../../src/caption/published.ts";
+import type { TextModel } from "../../src/caption/text-model.ts";
+import type { HostInput, HostTensor } from "../../src/core/host-tensor.ts";
+import { decodeImage } from "../../src/data/image.ts";
+import { preprocess, PREPROCESSING } from "../../src/data/preprocess.ts";
+import { END } from "../../src/data/vocabulary.ts";
+import type { Device } from "../../src/device/device.ts";
+import { IGNORED } from "../../src/models/gpt2.ts";
+import type { VisionTransformer } from "../../src/models/vit.ts";
+import type { Module } from "../../src/nn/module.ts";
+import { AdamW } from "../../src/train/adamw.ts";
+import { expectedClasses, type ModelFolder } from "./findings.ts";
+import { fieldsOf } from "./model-cases.ts";
+import { MODEL_TOLERANCES, type ModelMeasure } from "./model-measure.ts";
+
+type Kind<Name extends Published["kind"]> = (model: Extract<Published, { kind: Name }>["model"], measure: ModelMeasure, folder: ModelFolder) => Promise<void>;
+
+/** Compares all that the folder holds values of. */
+export async function measurePublished({ kind, model }: Published, measure: ModelMeasure, folder: ModelFolder): Promise<void> {
+  using _scope = measure.device.scope();
+  await (KINDS[kind] as (model: Module, measure: ModelMeasure, folder: ModelFolder) => Promise<void>)(model, measure, folder);
+}
+
+const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
+  async resnet(model, measure, { json }) {
+    if (!measure.has("x") || (await measure.host("x")).shape.length !== 4) return measure.weights(model, await model.stateDict());
+    const x = await measure.input("x");
+    const before = await model.stateDict();
+    model.eval();
+    const features = noGrad(() => model.features(x));
+    for (const name of ["layer1", "layer2", "layer3", "layer4"] as const) await measure.output(`eval/${name}`, features[name]);
+    const pooled = noGrad(() => model.pooled(x));
+    await measure.output("eval/avgpool", reshape(pooled, [...pooled.shape, 1, 1]));
+    await measure.output("eval/logits", noGrad(() => model.forward(x)));
+
+    model.train();
+    const target = await measure.input("target");
+    const loss = crossEntropy(model.forward(x), target);
+    loss.backward();
+    await measure.output("train/loss", loss);
+    await measure.gradients(model);
+    await measure.output("train/bn1.running_mean", model.bn1.running_mean);
+    await measure.output("train/bn1.running_var", model.bn1.running_var);
+
+    model.loadStateDict(before);
+    const { train_losses_adamw_lr1e3_wd0p01: expected } = fieldsOf(json["meta.json"]);
+    if (!isNumbers(expected)) return;
+    const found = await trainedLosses(model, expected.length, await inputsOf(measure, "x", "target"), (pictures, classes) => crossEntropy(model.forward(pictures), classes));
+    measure.losses("losses[0..3)", found.slice(0, 3), expected.slice(0, 3));
+    measure.losses("losses[3..)", found.slice(3), expected.slice(3), MODEL_TOLERANCES.lateLosses.error);
+  },
+
+  async vit(model, measure, folder) {
+    const x = await measure.input("x");
+    const { blocks, tokens, pooled } = noGrad(() => model.features(x));
+    for (const [i, block] of blocks.entries()) await measure.output(`blocks.${i}`, block);
+    await measure.output("forward_features", tokens);
+    await measure.output("last_hidden_state", tokens);
+    await measure.output("pooler_output", pooled);
+    await measure.output("cls", pooled);
+    if (model.head === null) return;
+    await measureClasses(model, measure, folder);
+    const logits = model.forward(x);
+    await measure.output("logits", logits);
+    if (!measure.has("target")) return;
+    const loss = crossEntropy(logits, await measure.input("target"));
+    loss.backward();
+    await measure.output("loss", loss);
+    await measure.gradients(model);
+  },
+
+  async gpt2(model, measure, { json }) {
+    const [ids, labels, mask] = [await measure.input("ids"), await measure.input("labels"), await measure.input("attention_mask")];
+    const hidden = noGrad(() => model.transformer.hidden(model.embed(ids), { keyMask: mask }));
+    for (const [i, state] of hidden.entries()) await measure.output(`hidden.${i}`, state);
+    await measure.output("logits", noGrad(() => model.head(hidden.at(-1)!)));
+    const loss = model.loss(model.embed(ids), labels, { keyMask: mask });
+    loss.backward();
+    await measure.output("loss", loss);
+    await measure.gradients(model);
+
+    const meta = fieldsOf(json["meta.json"]);
+    const prompt = meta.prompt as number[][];
+    const room = Math.max(...Object.values(fieldsOf(meta.generate)).map((rows) => (rows as number[][])[0].length));
+    const text = gpt2Text(model, room, (given) => ({ x: model.embed(given), said: given }));
+    const end = Number(fieldsOf(json["config.json"]).eos_token_id ?? -1);
+    await measureGenerated(measure, fieldsOf(meta.generate), text, [{ shape: [prompt.length, prompt[0].length], data: Int32Array.from(prompt.flat()) }], prompt[0].length, end);
+
+    const { train_losses_adamw_lr1e3_wd0p01: expected } = meta;
+    if (!isNumbers(expected)) return;
+    const found = await trainedLosses(model, expected.length, await inputsOf(measure, "ids", "labels", "attention_mask"), (words, next, keyMask) => model.loss(model.embed(words), next, { keyMask }));
+    measure.losses("losses", found, expected);
+  },
+
+  async storyteller(model, measure, { json }) {
+    const features = await measure.input("features");
+    const [words, next] = await columns(measure, "ids");
+    const [ids, labels] = [words, next].map(({ data, shape }) => tensor(measure.device, data, shape));
+    await measure.output("logits", noGrad(() => model.forward(features, ids)));
+    const loss = model.loss(features, ids, labels);
+    loss.backward();
+    await measure.output("loss", loss);
+    await measure.gradients(model);
+    const [first] = await inputsOf(measure, "features");
+    await measureGenerated(measure, fieldsOf(fieldsOf(json["meta.json"]).decode), model.text(), [firstRow(first)], 1, END);
+  },
+
+  async story(model, measure, { json }) {
+    model.encoder.eval();
+    const [image, ids, mask] = [await measure.input("image"), await measure.input("ids"), await measure.input("mask")];
+    await measure.output("logits", noGrad(() => model.forward(image, ids, mask)));
+    const loss = model.loss(image, ids, mask);
+    loss.backward();
+    await measure.output("loss", loss);
+    await measure.gradients(model);
+    const [pictures] = await inputsOf(measure, "image");
+    await measureGenerated(measure, meta(json, "greedy"), model.text(maxLength(json), endOf(json)), [firstRow(pictures)], 0, endOf(json));
+  },
+
+  async prefix(model, measure, { json }) {
+    model.eval();
+    const [image, ids, labels] = [await measure.input("image"), await measure.input("ids"), await measure.input("labels")];
+    await measure.output("prefix", noGrad(() => model.prefix(image)));
+    await measure.output("logits", noGrad(() => model.forward(image, ids)));
+    const loss = model.loss(image, ids, labels);
+    loss.backward();
+    await measure.output("loss", loss);
+    await measure.gradients(model);
+    const [pictures] = await inputsOf(measure, "image");
+    await measureGenerated(measure, meta(json, "greedy"), model.text(maxLength(json), endOf(json)), [firstRow(pictures)], 0, endOf(json));
+  },
+
+  async "vision-gpt2"(model, measure, { json }) {
+    const ownInputs = measure.has("ids");
+    const pictures = ownInputs ? "image" : "pixel_values";
+    const image = await measure.input(pictures);
+    const labels = await measure.host("labels");
+    const start = Number(fieldsOf(json["config.json"]).decoder_start_token_id ?? endOf(json));
+    const given = ownInputs ? await measure.host("ids") : shifted(labels, start);
+    const ids = tensor(measure.device, given.data, given.shape);
+    await measure.output("logits", noGrad(() => model.forward(image, ids)));
+    const loss = model.loss(image, ...after(measure.device, given, labels));
+    loss.backward();
+    await measure.output("loss", loss);
+    await measure.gradients(model);
+    const cases = { ...meta(json, "greedy"), ...meta(json, "beam4"), ...meta(json, "beam4_noeos"), ...meta(json, "greedy_from_bos") };
+    const longest = Math.max(...Object.values(cases).map((ids) => (ids as unknown[]).flat().length));
+    const [input] = await inputsOf(measure, pictures);
+    await measureGenerated(measure, cases, model.text(longest, start), [input], 1, start);
+  },
+
+  async encdec(model, measure) {
+    const [image, ids, target] = [await measure.input("image"), await measure.input("ids"), await measure.input("target")];
+    const before = await model.stateDict();
+    await measure.output("train/logits", noGrad(() => model.forward(image, ids)));
+    model.loadStateDict(before); // the batch norms have moved
+    const loss = model.loss(image, ids, target);
+    loss.backward();
+    await measure.output("train/loss", loss);
+    await measure.gradients(model, /^linear\.bias$/);
+    await measure.output("train/bn.running_mean", model.bn.running_mean);
+  },
+};
+
+/** Pictures from their files, through decoder, resize and model: their likeliest classes, and how likely they are. */
+async function measureClasses(model: VisionTransformer, measure: ModelMeasure, folder: ModelFolder): Promise<void> {
+  const { size } = PREPROCESSING.timmVit;
+  for (const [name, expected] of Object.entries(expectedClasses(folder))) {
+    const picture = tensor(measure.device, preprocess(decodeImage(folder.files[name], name), PREPROCESSING.timmVit), [1, 3, size, size]);
+    const probabilities = await noGrad(() => softmax(model.forward(picture))).read();
+    const likeliest = probabilities.indexOf(Math.max(...probabilities));
+    const error = Math.max(...expected.map(([id, probability]) => Math.abs(probabilities[id] - probability)));
+    const problem = likeliest === expected[0][0] ? undefined : `the likeliest class must be ${expected[0][0]}; got ${likeliest}`;
+    measure.measured.push({ what: `top3/${name}`, error, tolerance: MODEL_TOLERANCES.probability.error, problem });
+  }
+}
+
+function isNumbers(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "number");
+}
+
+/** One field of meta.json, by its name; none where there is no such field. */
+function meta(json: ModelFolder["json"], name: string): Record<string, unknown> {
+  const value = fieldsOf(json["meta.json"])[name];
+  return value === undefined ? {} : { [name]: value };
+}
+
+function maxLength(json: ModelFolder["json"]): number {
+  return (fieldsOf(json["meta.json"]).greedy as unknown[]).flat().length;
+}
+
+/** The token that ends, starts and fills texts, as GPT-2 has only one. */
+function endOf(json: ModelFolder["json"]): number {
+  return Number(fieldsOf(fieldsOf(fieldsOf(json["meta.json"]).sizes).gpt2).start_end_pad);
+}
+
+async function inputsOf(measure: ModelMeasure, ...names: readonly string[]): Promise<HostInput[]> {
+  return Promise.all(names.map((name) => measure.host(name)));
+}
+
+function firstRow({ shape, data }: HostInput): HostInput {
+  return { shape: [1, ...shape.slice(1)], data: data.slice(0, data.length / shape[0]) };
+}
+
+/** All columns but the last, and all but the first. */
+async function columns(measure: ModelMeasure, name: string): Promise<HostInput[]> {
+  const { shape: [rows, length], data } = await measure.host(name);
+  return [0, 1].map((from) => ({ shape: [rows, length - 1], data: data.filter((_, i) => (from === 0 ? i % length < length - 1 : i % length > 0)) }));
+}
+
+/** The start token, then the labels but the last. */
+function shifted({ shape, data }: HostTensor, start: number): HostInput {
+  const [, length] = shape;
+  return { shape, data: data.map((_, i) => (i % length === 0 ? start : data[i - 1] === IGNORED ? start : data[i - 1])) };
+}
+
+/** Tokens and labels for a loss that predicts label i + 1 from token i: one column more of each. */
+function after(device: Device, ids: HostInput, labels: HostInput): [Tensor, Tensor] {
+  const [rows, length] = ids.shape;
+  const wide = (pick: (row: number, column: number) => number): Tensor => tensor(device, Int32Array.from({ length: rows * (length + 1) }, (_, i) => pick(Math.floor(i / (length + 1)), i % (length + 1))), [rows, length + 1]);
+  return [wide((row, column) => ids.data[row * length + Math.min(column, length - 1)]), wide((row, column) => (column === 0 ? IGNORED : labels.data[row * length + column - 1]))];
+}
+
+async function trainedLosses(model: Module, steps: number, inputs: readonly HostInput[], lossOf: (...inputs: Tensor[]) => Tensor): Promise<number[]> {
+  for (const parameter of model.parameters()) parameter.grad = null;
+  const optimizer = new AdamW([{ params: model.parameters() }], { lr: 1e-3, weightDecay: 0.01 });
+  const step = recorded(model.parameters()[0].device, "training step", (...given) => {
+    const loss = lossOf(...given);
+    loss.backward();
+    optimizer.step();
+    return { loss };
+  });
+  const losses: number[] = [];
+  for (let i = 0; i < steps; i++) losses.push(await (await step.run(...inputs)).loss.item());
+  step.dispose();
+  return losses;
+}
+
+/**
+ * Compares generated words. How they are generated stands in the name: `greedy`, `beam4`, `beam3_len2_norepeat2`,
+ * `beam5_alpha0p7`, `rep_penalty_1p3`, `beam4_noeos` …
+ * @param given How many words of each expected text were given.
+ */
+async function measureGenerated(measure: ModelMeasure, cases: Readonly<Record<string, unknown>>, text: TextModel, inputs: readonly HostInput[], given: number, end: number): Promise<void> {
+  const expectedTexts = Object.entries(cases).map(([name, value]) => [name, (Array.isArray((value as unknown[])[0]) ? value : [value]) as number[][]] as const);
+  const maxLength = Math.max(...expectedTexts.flatMap(([, texts]) => texts.map((ids) => ids.length - given))); // some end before it
+  for (const [name, texts] of expectedTexts) {
+    const words = texts.map((ids) => ids.slice(given));
+    const rows = inputs.map((input) => (input.shape[0] === texts.length ? input : firstRow(input)));
+    const stop = name.includes("noeos") ? -1 : end;
+    const expected = words.map((ids) => (ids.includes(stop) ? ids.slice(0, ids.indexOf(stop) + 1) : ids));
+    await measure.words(`generate/${name}`, decoderOf(name, measure.device, text, maxLength, stop), rows, expected);
+  }
+}
+
+function decoderOf(name: string, device: Device, text: TextModel, maxLength: number, end: number): TextDecoder {
+  const number = (pattern: RegExp): number | undefined => {
+    const [, digits] = pattern.exec(name) ?? [];
+    return digits === undefined ? undefined : Number(digits.replace("p", "."));
+  };
+  const rules = { maxLength, end, noRepeatNgram: number(/norepeat(\d+)/), repetitionPenalty: number(/rep_penalty_([\dp]+)/) };
+  const width = number(/beam(\d+)/);
+  if (width === undefined) return wordByWordDecoder(device, text, rules);
+  const alpha = number(/alpha([\dp]+)/);
+  return beamDecoder(device, text, { ...rules, width, alpha: alpha ?? number(/len([\dp]+)/) ?? 1, rule: alpha === undefined ? "full" : "narrow" });
+}

@@ -1,0 +1,118 @@
+/** Holding a model against what PyTorch computed with the same weights. */
+
+import type { Tensor } from "../../src/autograd/tensor.ts";
+import { tensor } from "../../src/autograd/tensor.ts";
+import type { TextDecoder } from "../../src/caption/decode.ts";
+import { assemble } from "../../src/checkpoint/load.ts";
+import { matchKeys } from "../../src/checkpoint/matching.ts";
+import type { CheckpointReader } from "../../src/checkpoint/reader.ts";
+import type { HostInput, HostTensor } from "../../src/core/host-tensor.ts";
+import { sameShape, showShape } from "../../src/core/shape.ts";
+import type { Device } from "../../src/device/device.ts";
+import type { Module } from "../../src/nn/module.ts";
+import { relativeError, type Measured } from "../ops/measure.ts";
+
+/** Relative errors that are allowed, and why. */
+export const MODEL_TOLERANCES = {
+  forward: { error: 1e-4, reason: "a few dozen layers in f32, each with its own rounding" },
+  gradient: { error: 1e-3, reason: "as many layers again on the way back, and cancellation in sums over the batch" },
+  zeroGradient: { error: 1e-5, reason: "absolute: the true gradient is 0, and what is left is rounding" },
+  losses: { error: 1e-3, reason: "ten steps of training, each in f32" },
+  lateLosses: { error: 0.1, reason: "batch norm over two pictures: PyTorch's own trails in f32 and f64 part by 4 % after three steps" },
+  probability: { error: 0.02, reason: "absolute: the pictures go through another decoder and another resize" },
+  same: { error: 0, reason: "words and stored weights are equal or not" },
+} as const;
+
+const GRADIENT = "grad/";
+
+/** Compares tensors with those that a file holds under the same names. */
+export class ModelMeasure {
+  readonly device: Device;
+  readonly measured: Measured[] = [];
+  private readonly reader: CheckpointReader;
+
+  constructor(device: Device, reader: CheckpointReader) {
+    this.device = device;
+    this.reader = reader;
+  }
+
+  has(name: string): boolean {
+    return this.reader.tensors.has(name);
+  }
+
+  /** What the file holds. @throws CheckpointError if there is no such tensor. */
+  host(name: string): Promise<HostTensor> {
+    return this.reader.read(name);
+  }
+
+  /** The same on the device. */
+  async input(name: string): Promise<Tensor> {
+    const { data, shape } = await this.host(name);
+    return tensor(this.device, data, shape);
+  }
+
+  /** An output, an intermediate or a loss; what the file does not hold is left out. */
+  async output(what: string, found: Tensor, tolerance: number = MODEL_TOLERANCES.forward.error): Promise<void> {
+    if (!this.has(what)) return;
+    const expected = await this.host(what);
+    const fits = sameShape(found.shape, expected.shape) || (expected.shape.length === 0 && found.size === 1);
+    const problem = fits ? undefined : `the shape must be ${showShape(expected.shape)}; got ${showShape(found.shape)}`;
+    this.measured.push({ what, error: relativeError(await found.read(), expected.data), tolerance, problem });
+  }
+
+  /**
+   * All gradients, stored as `grad/` and the published name of the parameter.
+   * @param zero Parameters whose true gradient is zero.
+   */
+  async gradients(module: Module, zero = /^$/): Promise<void> {
+    const parameters = new Map(module.namedParameters());
+    const stored = [...this.reader.tensors].filter(([name]) => name.startsWith(GRADIENT));
+    const shapes = (entries: Iterable<readonly [string, { readonly shape: readonly number[] }]>): Map<string, readonly number[]> => new Map([...entries].map(([name, { shape }]) => [name, shape]));
+    const { assemblies } = matchKeys(shapes(parameters), shapes(stored), { ignore: [/./], prefix: GRADIENT, file: this.reader.file });
+    for (const [name, assembly] of assemblies) {
+      const what = GRADIENT + name;
+      const { grad } = parameters.get(name)!;
+      if (grad === null) {
+        this.measured.push({ what, error: Infinity, tolerance: MODEL_TOLERANCES.gradient.error, problem: "no gradient reached the parameter" });
+        continue;
+      }
+      const [found, expected] = [await grad.read(), (await assemble(assembly, this.reader)).data];
+      if (zero.test(name)) this.measured.push({ what, error: Array.from(found, (value, i) => Math.abs(value - expected[i])).reduce((most, difference) => Math.max(most, difference), 0), tolerance: MODEL_TOLERANCES.zeroGradient.error });
+      else this.measured.push({ what, error: relativeError(found, expected), tolerance: MODEL_TOLERANCES.gradient.error });
+    }
+    const used = new Set([...assemblies.values()].flatMap(({ pieces }) => pieces));
+    for (const [what] of stored) {
+      if (!used.has(what)) this.measured.push({ what, error: Infinity, tolerance: MODEL_TOLERANCES.gradient.error, problem: "the model has no such parameter" });
+    }
+  }
+
+  /** Words that a decoder says for each row of the inputs, against the expected ones. */
+  async words(what: string, decoder: TextDecoder, inputs: readonly HostInput[], expected: readonly (readonly number[])[]): Promise<void> {
+    try {
+      const texts = await decoder.decode(...inputs);
+      const said = texts.map(([best]) => best.ids);
+      const same = JSON.stringify(said) === JSON.stringify(expected);
+      this.measured.push({ what, error: same ? 0 : 1, tolerance: MODEL_TOLERANCES.same.error, problem: same ? undefined : `expected ${JSON.stringify(expected)}; got ${JSON.stringify(said)}` });
+    } finally {
+      decoder.dispose();
+    }
+  }
+
+  /** Losses of training, step by step. */
+  losses(what: string, found: readonly number[], expected: readonly number[], tolerance: number = MODEL_TOLERANCES.losses.error): void {
+    const error = expected.reduce((most, value, i) => Math.max(most, Math.abs(found[i] / value - 1)), 0);
+    this.measured.push({ what, error, tolerance });
+  }
+
+  /** What was loaded, read back and compared with another file of the same weights, or with the file itself. */
+  async weights(module: Module, expected: ReadonlyMap<string, HostTensor>): Promise<void> {
+    let error = 0;
+    let problem: string | undefined;
+    for (const [name, found] of await module.stateDict()) {
+      const stored = expected.get(name);
+      const differs = stored === undefined ? Infinity : relativeError(found.data, stored.data);
+      if (differs > error) [error, problem] = [differs, `${name} differs`];
+    }
+    this.measured.push({ what: "weights", error, tolerance: MODEL_TOLERANCES.same.error, problem });
+  }
+}
