@@ -76,7 +76,7 @@ export async function writeUntrainedModel(device: Device, path: string): Promise
     grid: 1,
     features: 0,
     attention: true,
-    decoder: { vocabulary: vocabulary.size, embedding: 8, hidden: 8 },
+    decoder: { cell: "lstm", vocabulary: vocabulary.size, embedding: 8, hidden: 8 },
   } as const;
   const captioner = new Captioner(device, { model, maxLength: 5 }, vocabulary, squash(8), 1);
   await saveSafetensors(path, await captioner.model.stateDict(), captioner.metadata());

@@ -21,9 +21,9 @@ const DIM = 6;
 const builder = (): { device: ReturnType<typeof device>; generator: Generator } => ({ device: device(), generator: new Generator(0) });
 const makeResNet = (classes = 3): ResNet => new ResNet(builder(), { block: "bottleneck", layers: [1, 1, 0, 0], width: 4, stem: "imagenet", classes });
 const makeViT = (change: { norm?: boolean; pooler?: boolean; classes?: number } = {}): VisionTransformer =>
-  new VisionTransformer(builder(), { image: 8, patch: 4, dim: DIM, depth: 2, heads: 2, mlp: 10, eps: 1e-6, pool: "cls", norm: true, pooler: false, classes: 0, ...change });
+  new VisionTransformer(builder(), { image: 8, patch: 4, dim: DIM, depth: 2, heads: 2, mlp: 10, qkvBias: true, eps: 1e-6, pool: "cls", norm: true, pooler: false, classes: 0, ...change });
 const makeGPT2 = (crossAttention: number | null = null): GPT2LMHeadModel =>
-  new GPT2LMHeadModel(builder(), { vocabulary: 11, positions: 5, dim: DIM, layers: 2, heads: 2, eps: 1e-5, activation: "gelu_tanh", crossAttention });
+  new GPT2LMHeadModel(builder(), { vocabulary: 11, positions: 5, dim: DIM, layers: 2, heads: 2, mlp: 4 * DIM, eps: 1e-5, activation: "gelu_tanh", crossAttention });
 
 type State = Map<string, HostTensor>;
 

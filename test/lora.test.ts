@@ -20,7 +20,7 @@ const builder = (seed: number): Builder => ({ device: device(), generator: new G
 const IDS = { shape: [2, 6], data: Int32Array.of(1, 5, 9, 2, 30, 7, 4, 4, 11, 3, 8, 0) };
 
 function gpt2(seed: number): GPT2LMHeadModel {
-  return new GPT2LMHeadModel(builder(seed), { vocabulary: 31, positions: 8, dim: 16, layers: 2, heads: 2, eps: 1e-5, activation: "gelu_tanh", crossAttention: null });
+  return new GPT2LMHeadModel(builder(seed), { vocabulary: 31, positions: 8, dim: 16, layers: 2, heads: 2, mlp: 64, eps: 1e-5, activation: "gelu_tanh", crossAttention: null });
 }
 
 async function logitsOf(model: GPT2LMHeadModel): Promise<Float32Array> {
@@ -126,7 +126,7 @@ describe("LoRA on GPT-2", () => {
 });
 
 test("LoRA on a ViT adapts the attention of every block", async () => {
-  const model = new VisionTransformer(builder(1), { image: 16, patch: 8, dim: 16, depth: 2, heads: 2, mlp: 32, eps: 1e-6, pool: "cls", norm: true, pooler: false, classes: 3 });
+  const model = new VisionTransformer(builder(1), { image: 16, patch: 8, dim: 16, depth: 2, heads: 2, mlp: 32, qkvBias: true, eps: 1e-6, pool: "cls", norm: true, pooler: false, classes: 3 });
   const { layers } = addLoRA(model, builder(2));
   expect(layers).toEqual(["blocks.0.attn.qkv", "blocks.1.attn.qkv"]);
   const random = new Generator(4);

@@ -104,7 +104,7 @@ describe("quantizeModule", () => {
 
 test("a GPT-2, whose weights lie the other way round, keeps its logits near and decodes from its cache", async () => {
   const builder = { device: device(), generator: new Generator(5) };
-  const model = new GPT2LMHeadModel(builder, { vocabulary: 120, positions: 16, dim: 64, layers: 2, heads: 4, eps: 1e-5, activation: "gelu_tanh", crossAttention: null });
+  const model = new GPT2LMHeadModel(builder, { vocabulary: 120, positions: 16, dim: 64, layers: 2, heads: 4, mlp: 256, eps: 1e-5, activation: "gelu_tanh", crossAttention: null });
   const ids = { shape: [1, 6], data: Int32Array.of(3, 119, 0, 77, 77, 12) };
   const logits = async (): Promise<Float32Array> => {
     using _scope = device().scope();

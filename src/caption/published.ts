@@ -94,9 +94,8 @@ function prefix(builder: Builder, shapeOf: ShapeOf, { vit, gpt2, prefixHeads = 8
 }
 
 function storyteller(builder: Builder, shapeOf: ShapeOf): Published {
-  const { cell, ...decoder } = recurrentConfigOf(under(shapeOf, "decoder."));
+  const decoder = recurrentConfigOf(under(shapeOf, "decoder."));
   const [, features] = shapeOf("encoder.fc.weight")!;
-  if (cell !== "lstm") throw new InputError(`a storyteller's decoder must be an LSTM; got ${cell}`);
   return { kind: "storyteller", model: new Storyteller(builder, { backbone: null, grid: 1, features, attention: false, decoder }) };
 }
 
@@ -143,6 +142,9 @@ export function hintsOf(config: unknown): PublishedHints {
     const name = fields.activation_function ?? "gelu_new";
     const activation = typeof name === "string" ? activations[name] : undefined;
     if (activation === undefined) throw new InputError(`config.json: activation_function must be one of ${Object.keys(activations).join(", ")}; got ${JSON.stringify(name)}`);
+    for (const [name, expected] of [["scale_attn_weights", true], ["scale_attn_by_inverse_layer_idx", false], ["reorder_and_upcast_attn", false]] as const) {
+      if (fields[name] !== undefined && fields[name] !== expected) throw new InputError(`config.json: ${name} must be ${expected}; got ${JSON.stringify(fields[name])}`, "other attention is not supported");
+    }
     return { gpt2: given({ heads: number(fields.n_head), eps: number(fields.layer_norm_epsilon), activation }) };
   }
   return {};

@@ -24,7 +24,7 @@ export interface StorytellerConfig {
   readonly features: number;
   /** Whether the decoder looks at the regions again before each word; needs a backbone. */
   readonly attention: boolean;
-  readonly decoder: Omit<RecurrentDecoderConfig, "cell" | "attention">;
+  readonly decoder: Omit<RecurrentDecoderConfig, "attention">;
 }
 
 /**
@@ -46,11 +46,16 @@ export function parseStorytellerConfig(value: unknown, file: string): Storytelle
     features: whole("features", features, 0),
     attention: typeof attention === "boolean" ? attention : refuse("attention", "true or false", attention),
     decoder: {
+      cell: cellOf(words.cell ?? "lstm", refuse), // earlier checkpoints don't say
       vocabulary: whole("decoder.vocabulary", words.vocabulary, 1),
       embedding: whole("decoder.embedding", words.embedding, 1),
       hidden: whole("decoder.hidden", words.hidden, 1),
     },
   };
+}
+
+function cellOf(value: unknown, refuse: (field: string, expected: string, got: unknown) => never): RecurrentDecoderConfig["cell"] {
+  return value === "lstm" || value === "gru" || value === "rnn" ? value : refuse("decoder.cell", '"lstm", "gru" or "rnn"', value);
 }
 
 /** features [B, F] → the first hidden state [B, hidden]. */
@@ -77,7 +82,7 @@ export class Storyteller extends Module {
     const features = this.backbone === null ? config.features : channels * config.grid ** 2;
     const attention = config.attention ? { regions: config.grid ** 2, channels } : null;
     this.encoder = new StorytellerEncoder(builder, features, config.decoder.hidden);
-    this.decoder = new RecurrentDecoder(builder, { ...config.decoder, cell: "lstm", attention });
+    this.decoder = new RecurrentDecoder(builder, { ...config.decoder, attention });
     this.grid = config.grid;
   }
 

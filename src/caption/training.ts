@@ -13,7 +13,7 @@ import { warmupCosine } from "../train/schedule.ts";
 import { Captioner, OPTIMIZER_PREFIX } from "./captioner.ts";
 import { RunOptimizers } from "./optimizers.ts";
 import type { Recipe } from "./recipe.ts";
-import type { Storyteller } from "./storyteller.ts";
+import type { Storyteller, StorytellerConfig } from "./storyteller.ts";
 
 /** Pictures of the validation set that are used at each validation. */
 const VALIDATION_PICTURES = 64;
@@ -93,12 +93,12 @@ export function makeCaptioner(device: Device, source: PictureSource, recipe: Rec
   const captions = Array.from({ length: source.train.length }, (_, i) => source.train.captions(i)).flat();
   const vocabulary = Vocabulary.build(captions, recipe.minFrequency);
   const longest = captions.reduce((most, caption) => Math.max(most, wordsOf(caption).length), 0);
-  const model = {
+  const model: StorytellerConfig = {
     backbone: recipe.backbone,
     grid: recipe.grid,
     features: 0,
     attention: recipe.attention,
-    decoder: { vocabulary: vocabulary.size, embedding: recipe.embedding, hidden: recipe.hidden },
+    decoder: { cell: "lstm", vocabulary: vocabulary.size, embedding: recipe.embedding, hidden: recipe.hidden },
   };
   return new Captioner(device, { model, maxLength: Math.min(longest, recipe.maxWords) + 1 }, vocabulary, squash(recipe.size), recipe.seed);
 }

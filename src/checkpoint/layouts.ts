@@ -203,10 +203,10 @@ const ENCDEC = joined("encdec", [
   under("decoder.", "", ENCDEC_DECODER),
 ]);
 
-/** An LSTM that begins with a picture's features. */
+/** A recurrent decoder that begins with a picture's features. */
 const STORYTELLER: Layout = {
   name: "storyteller",
-  signature: ["encoder.fc.weight", "decoder.embedding.weight", "decoder.lstm.weight_ih_l0", "decoder.fc.weight"],
+  signature: ["encoder.fc.weight", "decoder.embedding.weight", "decoder.fc.weight"],
   rules: same("encoder.fc.*", "decoder.*"),
 };
 

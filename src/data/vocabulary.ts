@@ -1,4 +1,4 @@
-import { InputError } from "../core/errors.ts";
+import { InputError, shown } from "../core/errors.ts";
 
 export const PAD = 0;
 export const START = 1;
@@ -7,25 +7,51 @@ export const UNKNOWN = 3;
 
 const SPECIAL_WORDS = ["<pad>", "<start>", "<end>", "<unk>"] as const;
 
+/** Other names of the special words in published vocabularies; upper case too. */
+const SYNONYMS: Readonly<Record<string, string>> = { "<sos>": "<start>", "<bos>": "<start>", "<eos>": "<end>" };
+
+/** What Python's `str.split()` takes for white space; JavaScript's `\s` has U+FEFF in it and lacks U+001C to U+001F and U+0085. */
+const WHITE_SPACE = /[\u001C-\u001F\p{White_Space}]+/u;
+
+/** What is stripped off: all of Unicode's punctuation and symbols, or as published the 32 of Python's `string.punctuation`. */
+const PUNCTUATION = { unicode: /[\p{P}\p{S}]/gu, ascii: /[!-/:-@[-`{-~]/g };
+
+export type Punctuation = keyof typeof PUNCTUATION;
+
+/**
+ * Which of the kept words comes first: the most frequent one, equally frequent ones in the order of their code units;
+ * or as published, the one that occurs first in the captions (`Counter.items()`), or the one whose count reaches the
+ * least frequency first (`if frequencies[word] == threshold`).
+ */
+export type WordOrder = "frequency" | "occurrence" | "threshold";
+
+export interface VocabularyOptions {
+  /** Default `unicode`. */
+  readonly punctuation?: Punctuation;
+}
+
 /** A {@link Vocabulary} as it is stored in JSON: the words in the order of their ids. */
 export interface VocabularyJson {
   readonly words: readonly string[];
+  /** Without it: `unicode`. */
+  readonly punctuation?: Punctuation;
 }
 
-/** The words of a text: lower-case, punctuation and symbols taken out, split on white space. */
-export function wordsOf(text: string): string[] {
-  const bare = text.toLowerCase().replace(/[\p{P}\p{S}]/gu, "");
-  return bare.split(/\s+/u).filter((word) => word !== "");
+/** The words of a text: lower-case, punctuation taken out, split on white space. */
+export function wordsOf(text: string, punctuation: Punctuation = "unicode"): string[] {
+  const bare = text.toLowerCase().replace(PUNCTUATION[punctuation], "");
+  return bare.split(WHITE_SPACE).filter((word) => word !== "");
 }
 
 /** Words and their ids, with `<pad>` 0, `<start>` 1, `<end>` 2 and `<unk>` 3. */
 export class Vocabulary {
   /** By id. */
   readonly words: readonly string[];
+  readonly punctuation: Punctuation;
   private readonly ids: ReadonlyMap<string, number>;
 
   /** @throws InputError unless the words begin with the four special ones and none occurs twice. */
-  constructor(words: readonly string[]) {
+  constructor(words: readonly string[], { punctuation = "unicode" }: VocabularyOptions = {}) {
     const begin = words.slice(0, SPECIAL_WORDS.length);
     if (SPECIAL_WORDS.some((word, id) => begin[id] !== word)) {
       throw new InputError(
@@ -39,35 +65,44 @@ export class Vocabulary {
       throw new InputError(`Vocabulary: each word must have one id; got "${twice}" more than once`);
     }
     this.words = words;
+    this.punctuation = punctuation;
     this.ids = ids;
   }
 
   /**
-   * The vocabulary of a set of captions: words that occur at least `minFrequency` times, the most frequent first,
-   * equally frequent ones in the order of their code units.
+   * The vocabulary of a set of captions: words that occur at least `minFrequency` times.
+   * The published recipe is `{ punctuation: "ascii", order: "threshold" }` with a least frequency of 5.
    */
-  static build(captions: Iterable<string>, minFrequency: number): Vocabulary {
+  static build(captions: Iterable<string>, minFrequency: number, { punctuation = "unicode", order = "frequency" }: VocabularyOptions & { readonly order?: WordOrder } = {}): Vocabulary {
     const counts = new Map<string, number>();
+    const reached: string[] = [];
     for (const caption of captions) {
-      for (const word of wordsOf(caption)) counts.set(word, (counts.get(word) ?? 0) + 1);
+      for (const word of wordsOf(caption, punctuation)) {
+        const count = (counts.get(word) ?? 0) + 1;
+        counts.set(word, count);
+        if (count === minFrequency) reached.push(word);
+      }
     }
-    const kept = [...counts].filter(([, count]) => count >= minFrequency);
-    kept.sort(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1));
-    return new Vocabulary([...SPECIAL_WORDS, ...kept.map(([word]) => word)]);
+    const kept = order === "threshold" ? reached : [...counts.keys()].filter((word) => (counts.get(word) ?? 0) >= minFrequency);
+    if (order === "frequency") kept.sort((a, b) => (counts.get(b) ?? 0) - (counts.get(a) ?? 0) || (a < b ? -1 : 1));
+    return new Vocabulary([...SPECIAL_WORDS, ...kept], { punctuation });
   }
 
   /** @throws InputError if the value is not what {@link toJSON} gives. */
   static fromJson(value: unknown): Vocabulary {
-    const words = typeof value === "object" && value !== null && "words" in value ? value.words : undefined;
+    const { words, punctuation = "unicode" }: Readonly<Record<string, unknown>> = typeof value === "object" && value !== null ? { ...value } : {};
     if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) {
       throw new InputError('Vocabulary: the JSON must be {"words": [strings]}; got another', "is it the vocabulary's file?");
     }
-    return new Vocabulary(words);
+    if (punctuation !== "unicode" && punctuation !== "ascii") {
+      throw new InputError(`Vocabulary: punctuation must be "unicode" or "ascii"; got ${shown(punctuation)}`);
+    }
+    return new Vocabulary(words, { punctuation });
   }
 
   /** Named as JSON.stringify looks for it. */
   toJSON(): VocabularyJson {
-    return { words: this.words };
+    return { words: this.words, punctuation: this.punctuation };
   }
 
   get size(): number {
@@ -88,7 +123,7 @@ export class Vocabulary {
     if (!(maxLength >= 2)) {
       throw new InputError(`Vocabulary.encode: maxLength must be at least 2, for start and end; got ${maxLength}`);
     }
-    const words = wordsOf(text);
+    const words = wordsOf(text, this.punctuation);
     return [START, ...words.slice(0, maxLength - 2).map((word) => this.idOf(word)), END];
   }
 
@@ -111,4 +146,60 @@ export class Vocabulary {
     }
     return words.join(" ");
   }
+}
+
+/** Attributes under which published vocabulary classes keep their words: words by id, and ids by word. */
+const BY_ID = ["itos", "idx2word"];
+const BY_WORD = ["stoi", "word2idx"];
+
+/**
+ * A vocabulary that was pickled in Python: an object, dict or inert record with `itos` and `stoi`, or `idx2word` and
+ * `word2idx`; one of a pair is enough. Dicts may be Maps or plain objects, `itos` a list too. `<PAD>`, `<SOS>`, `<EOS>`
+ * and the like are known as special words.
+ * @param name For error messages.
+ * @throws InputError if there is none of them, if ids are not 0 and on without gaps, or if the two of a pair disagree.
+ */
+export function vocabularyFromRecord(value: unknown, name = "vocab.pkl", options: VocabularyOptions = { punctuation: "ascii" }): Vocabulary {
+  const attributes = new Map(entriesOf(stateOf(value)));
+  const find = (names: readonly string[]) => names.find((attribute) => attributes.has(attribute));
+  const [byId, byWord] = [find(BY_ID), find(BY_WORD)];
+  if (byId === undefined && byWord === undefined) {
+    const held = [...attributes.keys()].slice(0, 5).map(String).join(", ");
+    throw new InputError(`${name}: the vocabulary must have one of ${[...BY_ID, ...BY_WORD].join(", ")}; got ${held || "no attributes"}`, "is it the vocabulary's file?");
+  }
+  const turned = entriesOf(attributes.get(byWord ?? "")).map(([word, id]): [unknown, unknown] => [id, word]);
+  const words = byId === undefined ? wordsById(turned, `${name}, ${byWord}`) : wordsById(entriesOf(attributes.get(byId)), `${name}, ${byId}`);
+  if (byId !== undefined && byWord !== undefined) {
+    const others = wordsById(turned, `${name}, ${byWord}`);
+    const id = Array.from({ length: Math.max(words.length, others.length) }, (_, place) => place).find((place) => words[place] !== others[place]);
+    if (id !== undefined) {
+      throw new InputError(`${name}: ${byId} and ${byWord} must have the same words; got ${shown(words[id] ?? null)} and ${shown(others[id] ?? null)} at id ${id}`);
+    }
+  }
+  return new Vocabulary(words.map((word, id) => (id < SPECIAL_WORDS.length ? (SYNONYMS[word.toLowerCase()] ?? word.toLowerCase()) : word)), options);
+}
+
+/** The attributes of an instance, which an inert record keeps as its `state`. */
+function stateOf(value: unknown): unknown {
+  return typeof value === "object" && value !== null && "class" in value && "state" in value ? value.state : value;
+}
+
+/** The entries of a dict (a Map, a plain object, or a record of a kind of dict), or those of a list with their places. */
+function entriesOf(value: unknown): readonly [unknown, unknown][] {
+  if (value instanceof Map) return [...value];
+  if (typeof value !== "object" || value === null) return [];
+  return "entries" in value && value.entries instanceof Map ? [...value.entries] : Object.entries(value);
+}
+
+function wordsById(entries: readonly [unknown, unknown][], name: string): readonly string[] {
+  const words: string[] = [];
+  for (const [key, word] of entries) {
+    const id = typeof key === "string" && /^\d+$/.test(key) ? Number(key) : key; // keys of plain objects are strings
+    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= entries.length || words[id] !== undefined) {
+      throw new InputError(`${name}: ids of ${entries.length} words must be 0 to ${entries.length - 1}, each once; got ${shown(String(key))}`);
+    }
+    if (typeof word !== "string") throw new InputError(`${name}: words must be strings; got ${shown(String(word))} at id ${id}`);
+    words[id] = word;
+  }
+  return words;
 }

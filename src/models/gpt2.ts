@@ -20,6 +20,8 @@ export interface GPT2Config {
   readonly dim: number;
   readonly layers: number;
   readonly heads: number;
+  /** Width of the hidden layer of a block; 4 · dim in all published ones. */
+  readonly mlp: number;
   /** Of the layer norms. */
   readonly eps: number;
   /** GPT-2 itself has the approximation by tanh. */
@@ -32,15 +34,15 @@ const GPT2_COMMON = { vocabulary: 50257, positions: 1024, eps: 1e-5, activation:
 
 export const GPT2 = {
   /** 124 million parameters. */
-  gpt2: { ...GPT2_COMMON, dim: 768, layers: 12, heads: 12 },
+  gpt2: { ...GPT2_COMMON, dim: 768, layers: 12, heads: 12, mlp: 3072 },
   /** 355 million. */
-  gpt2Medium: { ...GPT2_COMMON, dim: 1024, layers: 24, heads: 16 },
+  gpt2Medium: { ...GPT2_COMMON, dim: 1024, layers: 24, heads: 16, mlp: 4096 },
   /** 774 million. */
-  gpt2Large: { ...GPT2_COMMON, dim: 1280, layers: 36, heads: 20 },
+  gpt2Large: { ...GPT2_COMMON, dim: 1280, layers: 36, heads: 20, mlp: 5120 },
   /** 1.6 billion. */
-  gpt2Xl: { ...GPT2_COMMON, dim: 1600, layers: 48, heads: 25 },
+  gpt2Xl: { ...GPT2_COMMON, dim: 1600, layers: 48, heads: 25, mlp: 6400 },
   /** 82 million. */
-  distilGpt2: { ...GPT2_COMMON, dim: 768, layers: 6, heads: 12 },
+  distilGpt2: { ...GPT2_COMMON, dim: 768, layers: 6, heads: 12, mlp: 3072 },
 } as const satisfies Record<string, GPT2Config>;
 
 /** The label of positions that no loss is asked for. */
@@ -126,10 +128,10 @@ class GPT2MLP extends Module {
   readonly c_proj: Conv1D;
   private readonly activation: GPT2Config["activation"];
 
-  constructor(builder: Builder, { dim, layers, activation }: GPT2Config) {
+  constructor(builder: Builder, { dim, layers, mlp, activation }: GPT2Config) {
     super();
-    this.c_fc = new Conv1D(builder, dim, 4 * dim);
-    this.c_proj = new Conv1D(builder, 4 * dim, dim, residual(layers));
+    this.c_fc = new Conv1D(builder, dim, mlp);
+    this.c_proj = new Conv1D(builder, mlp, dim, residual(layers));
     this.activation = activation;
   }
 

@@ -29,6 +29,11 @@ export const RESNET = {
   resnet34: { block: "basic", layers: [3, 4, 6, 3], width: 64, stem: "imagenet", classes: 1000 },
   resnet50: { block: "bottleneck", layers: [3, 4, 6, 3], width: 64, stem: "imagenet", classes: 1000 },
   resnet101: { block: "bottleneck", layers: [3, 4, 23, 3], width: 64, stem: "imagenet", classes: 1000 },
+  /** For CIFAR-10, as in the paper: three stages from 16 channels on. */
+  cifarResnet20: { block: "basic", layers: [3, 3, 3, 0], width: 16, stem: "small", classes: 10 },
+  cifarResnet56: { block: "basic", layers: [9, 9, 9, 0], width: 16, stem: "small", classes: 10 },
+  /** ResNet-18 without the halving at the beginning, for pictures of about 32 pixels. */
+  cifarResnet18: { block: "basic", layers: [2, 2, 2, 2], width: 64, stem: "small", classes: 10 },
 } as const satisfies Record<string, ResNetConfig>;
 
 /** Checks a configuration that came from a file; `refuse` throws with the field, what it must be, and what it is. */

@@ -23,6 +23,8 @@ export interface ViTConfig {
   readonly heads: number;
   /** Width of the hidden layer of a block; 4 · dim in all published ones. */
   readonly mlp: number;
+  /** Whether q, k and v have a bias; all published ones do. */
+  readonly qkvBias: boolean;
   /** Of the layer norms: 1e-6 in timm, 1e-12 in Hugging Face. */
   readonly eps: number;
   /** What stands for the picture: the class token, or the mean of the patches, which is normed after it. */
@@ -35,7 +37,7 @@ export interface ViTConfig {
   readonly classes: number;
 }
 
-const TIMM = { image: 224, patch: 16, eps: 1e-6, pool: "cls", norm: true, pooler: false, classes: 1000 } as const;
+const TIMM = { image: 224, patch: 16, qkvBias: true, eps: 1e-6, pool: "cls", norm: true, pooler: false, classes: 1000 } as const;
 const HUGGING_FACE = { ...TIMM, eps: 1e-12, pooler: true, classes: 0 } as const;
 const TINY = { dim: 192, depth: 12, heads: 3, mlp: 768 } as const;
 const SMALL = { dim: 384, depth: 12, heads: 6, mlp: 1536 } as const;
@@ -71,9 +73,9 @@ export class Attention extends Module {
   readonly proj: Linear;
   private readonly heads: number;
 
-  constructor(builder: Builder, dim: number, heads: number) {
+  constructor(builder: Builder, { dim, heads, qkvBias }: ViTConfig) {
     super();
-    this.qkv = new Linear(builder, dim, 3 * dim);
+    this.qkv = new Linear(builder, dim, 3 * dim, { bias: qkvBias });
     this.proj = new Linear(builder, dim, dim);
     this.heads = heads;
   }
@@ -106,10 +108,11 @@ export class Block extends Module {
   readonly norm2: LayerNorm;
   readonly mlp: Mlp;
 
-  constructor(builder: Builder, { dim, heads, mlp, eps }: ViTConfig) {
+  constructor(builder: Builder, config: ViTConfig) {
     super();
+    const { dim, mlp, eps } = config;
     this.norm1 = new LayerNorm(builder, dim, { eps });
-    this.attn = new Attention(builder, dim, heads);
+    this.attn = new Attention(builder, config);
     this.norm2 = new LayerNorm(builder, dim, { eps });
     this.mlp = new Mlp(builder, dim, mlp);
   }

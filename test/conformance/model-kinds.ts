@@ -51,14 +51,11 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("train/bn1.running_var", model.bn1.running_var);
 
     model.loadStateDict(before);
-    const { train_losses_adamw_lr1e3_wd0p01: expected } = fieldsOf(json["meta.json"]);
-    if (!isNumbers(expected)) return;
-    const found = await trainedLosses(model, expected.length, await inputsOf(measure, "x", "target"), (pictures, classes) => crossEntropy(model.forward(pictures), classes));
-    measure.losses("losses[0..3)", found.slice(0, 3), expected.slice(0, 3));
-    measure.losses("losses[3..)", found.slice(3), expected.slice(3), MODEL_TOLERANCES.lateLosses.error);
+    await measureTraining(measure, model, json, ["x", "target"], (pictures, classes) => crossEntropy(model.forward(pictures), classes), { batchNorm: true });
   },
 
   async vit(model, measure, folder) {
+    const { json } = folder;
     const x = await measure.input("x");
     const { blocks, tokens, pooled } = noGrad(() => model.features(x));
     for (const [i, block] of blocks.entries()) await measure.output(`blocks.${i}`, block);
@@ -75,6 +72,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     loss.backward();
     await measure.output("loss", loss);
     await measure.gradients(model);
+    await measureTraining(measure, model, json, ["x", "target"], (pictures, classes) => crossEntropy(model.forward(pictures), classes));
   },
 
   async gpt2(model, measure, { json }) {
@@ -94,10 +92,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     const end = Number(fieldsOf(json["config.json"]).eos_token_id ?? -1);
     await measureGenerated(measure, fieldsOf(meta.generate), text, [{ shape: [prompt.length, prompt[0].length], data: Int32Array.from(prompt.flat()) }], prompt[0].length, end);
 
-    const { train_losses_adamw_lr1e3_wd0p01: expected } = meta;
-    if (!isNumbers(expected)) return;
-    const found = await trainedLosses(model, expected.length, await inputsOf(measure, "ids", "labels", "attention_mask"), (words, next, keyMask) => model.loss(model.embed(words), next, { keyMask }));
-    measure.losses("losses", found, expected);
+    await measureTraining(measure, model, json, ["ids", "labels", "attention_mask"], (words, next, keyMask) => model.loss(model.embed(words), next, { keyMask }));
   },
 
   async storyteller(model, measure, { json }) {
@@ -229,19 +224,30 @@ function after(device: Device, ids: HostInput, labels: HostInput): [Tensor, Tens
   return [wide((row, column) => ids.data[row * length + Math.min(column, length - 1)]), wide((row, column) => (column === 0 ? IGNORED : labels.data[row * length + column - 1]))];
 }
 
-async function trainedLosses(model: Module, steps: number, inputs: readonly HostInput[], lossOf: (...inputs: Tensor[]) => Tensor): Promise<number[]> {
-  for (const parameter of model.parameters()) parameter.grad = null;
-  const optimizer = new AdamW([{ params: model.parameters() }], { lr: 1e-3, weightDecay: 0.01 });
-  const step = recorded(model.parameters()[0].device, "training step", (...given) => {
-    const loss = lossOf(...given);
-    loss.backward();
-    optimizer.step();
-    return { loss };
-  });
-  const losses: number[] = [];
-  for (let i = 0; i < steps; i++) losses.push(await (await step.run(...inputs)).loss.item());
-  step.dispose();
-  return losses;
+/**
+ * Losses of training, where the folder tells them: `train_losses_adamw_lr1e3_wd0p01` is ten steps of AdamW with a learning rate of
+ * 1e-3 and a weight decay of 0.01.
+ */
+async function measureTraining(measure: ModelMeasure, model: Module, json: ModelFolder["json"], names: readonly string[], lossOf: (...inputs: Tensor[]) => Tensor, { batchNorm = false } = {}): Promise<void> {
+  for (const [name, expected] of Object.entries(fieldsOf(json["meta.json"]))) {
+    const [, digits, exponent, decay] = /^train_losses_adamw_lr(\d+)e(\d+)_wd([\dp]+)$/.exec(name) ?? [];
+    if (digits === undefined || !isNumbers(expected)) continue;
+    for (const parameter of model.parameters()) parameter.grad = null;
+    const optimizer = new AdamW([{ params: model.parameters() }], { lr: Number(`${digits}e-${exponent}`), weightDecay: Number(decay.replace("p", ".")) });
+    const step = recorded(measure.device, "training step", (...given) => {
+      const loss = lossOf(...given);
+      loss.backward();
+      optimizer.step();
+      return { loss };
+    });
+    const inputs = await inputsOf(measure, ...names);
+    const found: number[] = [];
+    for (const _ of expected) found.push(await (await step.run(...inputs)).loss.item());
+    step.dispose();
+    const early = batchNorm ? 3 : expected.length;
+    measure.losses(`losses[0..${early})`, found.slice(0, early), expected.slice(0, early));
+    if (batchNorm) measure.losses(`losses[${early}..${expected.length})`, found.slice(early), expected.slice(early), MODEL_TOLERANCES.lateLosses.error);
+  }
 }
 
 /**

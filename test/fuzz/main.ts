@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { SightlineError } from "../../src/core/errors.ts";
 import { ALL_CASES } from "../ops/index.ts";
+import { FILE_KINDS, type FileKind } from "./files.ts";
+import { fuzzFiles } from "./files-run.ts";
 import { Fuzzer, type FuzzCase, type FuzzFailure, type FuzzOptions } from "./fuzz.ts";
 
 interface Arguments {
@@ -9,6 +11,9 @@ interface Arguments {
   readonly op?: string;
   readonly only?: number;
   readonly on: FuzzOptions["adapter"];
+  readonly files?: number;
+  readonly kind?: FileKind;
+  readonly save?: string;
 }
 
 const REPORT_SECONDS = 10;
@@ -18,7 +23,9 @@ Examples:
   npm run fuzz                             10,000 random shapes over all ops, on the software adapter
   npm run fuzz -- --op conv2d --seed 7     one op, with other numbers
   npm run fuzz -- --seed 7 --only 4711     the one shape that went wrong
-  npm run fuzz -- --on null                only compiles, with the rules of Dawn's null adapter`;
+  npm run fuzz -- --on null                only compiles, with the rules of Dawn's null adapter
+  npm run fuzz -- --files 100000           damaged checkpoints, pickles and pictures instead of ops
+  npm run fuzz -- --files 20000 --kind png --seed 7`;
 
 async function fuzz({ count, seed, op, only, on }: Arguments): Promise<number> {
   const cases = ALL_CASES.filter((opCase): opCase is FuzzCase => opCase.fuzz !== undefined && (op === undefined || opCase.name === op));
@@ -57,16 +64,20 @@ function wholeNumber(text: string): number {
 }
 
 const command = new Command("fuzz")
-  .description("Tries ops on random shapes, attributes and values: results and gradients against the float64 reference, and no write out of bounds. Both families of kernels take turns.")
+  .description("Tries ops on random shapes, attributes and values: results and gradients against the float64 reference, and no write out of bounds. Both families of kernels take turns. With --files: damaged files, each of which must be read rightly or refused.")
   .option("--count <n>", "shapes to try", wholeNumber, 10_000)
   .option("--seed <n>", "of all randomness", wholeNumber, 1)
   .option("--op <name>", "only this op")
-  .option("--only <index>", "only this shape of the seed's sequence", wholeNumber)
+  .option("--only <index>", "only this shape or file of the seed's sequence", wholeNumber)
   .addOption(new Option("--on <adapter>", "where to run").choices(["software", "hardware", "null"]).default("software"))
+  .option("--files <n>", "damaged files to try, instead of shapes", wholeNumber)
+  .addOption(new Option("--kind <kind>", "only files of this kind").choices(FILE_KINDS))
+  .option("--save <path>", "with --files and --only: where to write the file")
   .addHelpText("after", EXAMPLES);
 
 try {
-  const wrong = await fuzz(command.parse().opts<Arguments>());
+  const options = command.parse().opts<Arguments>();
+  const wrong = options.files === undefined ? await fuzz(options) : await fuzzFiles({ ...options, count: options.files });
   process.exitCode = wrong === 0 ? 0 : 1;
 } catch (error) {
   if (!(error instanceof SightlineError)) throw error;

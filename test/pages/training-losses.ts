@@ -24,7 +24,7 @@ export async function trainingLosses(): Promise<number[]> {
     grid: 3,
     features: 0,
     attention: true,
-    decoder: { vocabulary: vocabulary.size, embedding: 32, hidden: 32 },
+    decoder: { cell: "lstm", vocabulary: vocabulary.size, embedding: 32, hidden: 32 },
   });
   const optimizer = new AdamW([{ params: model.parameters() }], { lr: 3e-3, weightDecay: 1e-4 });
   const step = recorded(device, "training step", (pictures, words, next) => {
