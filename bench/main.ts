@@ -5,6 +5,7 @@ import { requestDevice, type Device } from "../src/device/device.ts";
 import { benchCases } from "./cases.ts";
 import { defaultStep } from "./default-step.ts";
 import { readEnvironment } from "./environment.ts";
+import { FULL_SIZES, measureFullSizes, measurePart, PARTS } from "./full-size.ts";
 import { measureHost, type HostOverhead } from "./host.ts";
 import { measureCase, type KernelTime } from "./kernels.ts";
 import { measurePeak, type Rates } from "./peak.ts";
@@ -20,6 +21,7 @@ interface Options {
   readonly filter?: string;
   readonly seconds: number;
   readonly peers: boolean;
+  readonly models: boolean;
   readonly json: boolean;
   readonly compare?: readonly string[];
 }
@@ -31,6 +33,7 @@ Examples:
   npm run bench                               everything on this adapter, in a few minutes
   npm run bench -- --filter conv2d            only what has "conv2d" in its name
   npm run bench -- --filter matmul --peers    products, beside jax-js and TensorFlow.js
+  npm run bench -- --models                   ResNet-50, ViT-B/16 and GPT-2: load, forward, training step, words
   npm run bench -- --compare A.json B.json    two files from bench/results
 
 SIGHTLINE_ADAPTER=auto|hardware|software chooses the adapter.`;
@@ -57,6 +60,18 @@ async function bench(options: Options, say: Say): Promise<void> {
   const file = save({ peers: options.peers ? await benchPeers(budget, wanted, say) : [] });
   say(`\nresults: ${file}`);
   if (options.json) process.stdout.write(`${JSON.stringify(results)}\n`);
+}
+
+/** Models of published sizes with random weights, and nothing else. */
+async function benchModels({ filter = "", json }: Options, say: Say): Promise<void> {
+  const device = await requestDevice();
+  const environment = readEnvironment(device, new Date());
+  for (const line of report.environmentLines(environment, device.summary)) say(line);
+  await device.close();
+  say(`\n${report.partHeader()}`);
+  const models = await measureFullSizes((name) => name.toLowerCase().includes(filter.toLowerCase()), (time) => say(report.partRow(time)));
+  for (const line of report.partNotes(models)) say(line);
+  if (json) process.stdout.write(`${JSON.stringify({ environment, models })}\n`);
 }
 
 async function benchKernels(device: Device, peak: Rates, budget: number, wanted: (name: string) => boolean, say: Say): Promise<KernelTime[]> {
@@ -139,12 +154,14 @@ const program = new Command("bench")
   .option("--filter <text>", "only measurements with this text in their name")
   .option("--seconds <number>", "time for one measurement; what takes much longer is left out", seconds, 0.5)
   .option("--peers", "also measure jax-js and TensorFlow.js on the same adapter", false)
+  .option("--models", "measure models of published sizes with random weights instead", false)
   .option("--compare <files...>", "compare two result files instead of measuring")
   .option("--json", "print the results as JSON on stdout, the tables on stderr", false)
   .addHelpText("after", EXAMPLES)
   .action(async (options: Options) => {
     const stream = options.json ? process.stderr : process.stdout;
     const say: Say = (line) => void stream.write(`${line}\n`);
+    if (options.models) return await benchModels(options, say);
     if (options.compare === undefined) return await bench(options, say);
     if (options.compare.length !== 2) program.error(`error: --compare needs two files; got ${options.compare.length}`);
     compare(options.compare, options.json, say);
@@ -153,6 +170,13 @@ program.command("contender <name>", { hidden: true }).action(async (name: string
   const contender = CONTENDERS.find((known) => known === name);
   if (contender === undefined) return program.error(`error: unknown contender ${name}`);
   await serveContender(contender);
+});
+
+program.command("full-size <model> <part> <file>", { hidden: true }).action(async (model: string, part: string, file: string) => {
+  const [name, wanted] = [FULL_SIZES.find((known) => known === model), PARTS.find((known) => known === part)];
+  if (name === undefined || wanted === undefined) return program.error(`error: unknown part ${part} of ${model}`);
+  process.stdout.write(JSON.stringify(await measurePart(name, wanted, file)));
+  process.exit(0);
 });
 
 process.stdout.on("error", () => process.exit(0)); // a closed pipe (`… | head`): nobody reads any more

@@ -1,3 +1,4 @@
+import type { PartTime } from "./full-size.ts";
 import type { HostOverhead } from "./host.ts";
 import type { KernelTime } from "./kernels.ts";
 import { spreadOf, type Summary } from "./measure.ts";
@@ -147,4 +148,30 @@ const COMPARISON_COLUMNS: readonly Column[] = [
 export function comparisonLines(rows: readonly Comparison[]): string[] {
   const lines = rows.map(({ name, a, b, ratio, unclear }) => row(COMPARISON_COLUMNS, [name, duration(a.median), duration(b.median), digits(ratio), unclear ? "within spread" : ratio < 1 ? "faster" : "slower"]));
   return [header(COMPARISON_COLUMNS), ...lines];
+}
+
+const PART_COLUMNS: readonly Column[] = [
+  { title: "model", width: 10, align: "left" },
+  { title: "what", width: 26, align: "left" },
+  { title: "first", width: 9 },
+  { title: "then", width: 9 },
+  { title: "peak memory", width: 12 },
+  { title: "of the file", width: 11 },
+];
+
+export function partHeader(): string {
+  return header(PART_COLUMNS);
+}
+
+export function partRow({ model, part, fileBytes, first, median, peakBytes }: PartTime): string {
+  const what = { load: `load ${bytes(fileBytes)}`, forward: "forward", train: "training step, batch 1", words: "a word, from the cache" }[part];
+  return row(PART_COLUMNS, [model, what, duration(first), part === "load" ? "" : duration(median), bytes(peakBytes), part === "load" ? percent(peakBytes / fileBytes) : ""]);
+}
+
+export function partNotes(times: readonly PartTime[]): string[] {
+  const words = times.find(({ part }) => part === "words");
+  return [
+    "(memory is the whole process's; on a software adapter the device's memory is part of it. \"first\" compiles; of words it is the whole text.)",
+    ...(words?.early === undefined || words.late === undefined ? [] : [`a word of GPT-2 takes ${duration(words.early)} at the beginning of a text and ${duration(words.late)} at its end`]),
+  ];
 }
