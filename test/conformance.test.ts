@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readCaseFile } from "./conformance/case-files.ts";
+import { readCaseFile, readModelFolders } from "./conformance/case-files.ts";
 import { linesOf, type Finding, type Line, type SuiteEvent } from "./conformance/findings.ts";
 import { table, writeReport, type Outcome } from "./conformance/report.ts";
 import { chromium } from "./conformance/runners/chromium.ts";
@@ -12,8 +12,20 @@ import { isSupported } from "./conformance/torch-ops.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const GOLDEN = join(ROOT, "test", "golden", "ops");
+const MODELS = join(ROOT, "test", "golden", "models");
 
 const finding: Finding = { oracle: "pytorch", op: "relu", case: "range", what: "out0", family: "one-thread", storage: "f32", error: 1e-7, tolerance: 1e-5, ok: true };
+
+test("models with PyTorch's weights agree in Chromium", async () => {
+  const findings: Finding[] = [];
+  const folders = ["vit-timm", "gpt2"].flatMap((name) => readModelFolders(join(MODELS, name)));
+  await chromium.run({ job: { families: ["one-thread"], storages: ["f32"], float64: false, filter: "" }, files: { models: folders } }, (event) => {
+    if (event.kind === "case") findings.push(...event.findings);
+  });
+  expect(findings.filter(({ ok }) => !ok)).toEqual([]);
+  expect(new Set(findings.map(({ case: name }) => name))).toEqual(new Set(["vit-timm", "gpt2", "gpt2/model-hub-layout.safetensors"]));
+  expect(findings.filter(({ what }) => what.startsWith("generate/")).length).toBe(4);
+}, 300_000);
 
 test("PyTorch's cases agree in Chromium", async () => {
   const findings: Finding[] = [];
@@ -52,7 +64,7 @@ describe("report", () => {
   } as const;
   const outcome: Outcome = { title: "Node (Dawn)", status: "finished", version: "Node 20", surroundings, seconds: 3, findings: [finding, { ...finding, what: "grad/x", error: 2e-4, ok: false }] };
   const missing: Outcome = { title: "Firefox (wgpu)", status: "not run", reason: "Firefox is not installed", findings: [] };
-  const page = writeReport([outcome, missing], { families: ["one-thread"], storages: ["f32"], float64: true, filter: "" }, { date: "2026-01-02", version: "1.2.3", commit: "abc" });
+  const page = writeReport([outcome, missing], { families: ["one-thread"], storages: ["f32"], float64: true, filter: "" }, { command: "npm run conformance -- --all", date: "2026-01-02", version: "1.2.3", commit: "abc" });
 
   test("says what was run, and what went wrong", () => {
     expect(page).toContain("on 2026-01-02, sightline 1.2.3, commit abc");
@@ -61,6 +73,15 @@ describe("report", () => {
     expect(page).toContain("- relu, range, grad/x (pytorch, one-thread): error 2e-4, allowed 1e-5. On Node (Dawn).");
     expect(page).toMatch(/\| `subgroups` +\| yes/);
     expect(page).toMatch(/\| largest binding +\| 128 MiB/);
+  });
+
+  test("models have a table of their own, and pages of models alone say nothing of ops", () => {
+    const model = { ...finding, oracle: "model", op: "model", case: "gpt2" } as const;
+    const findings = [{ ...model, what: "logits", error: 2e-7 }, { ...model, what: "grad/wte", error: 3e-7 }, { ...model, what: "losses[0..10)", error: 4e-7 }, { ...model, what: "generate/greedy", error: 0 }];
+    const models = writeReport([{ ...outcome, findings }], { families: ["one-thread"], storages: ["f32"], float64: false, filter: "" }, { command: "npm run conformance -- --models DIR", date: "2026-01-02", version: "1.2.3", commit: "abc" });
+    expect(models).toMatch(/\| gpt2 +\| 2e-7 \/ 3e-7 \/ 4e-7 \/ 0 \|/);
+    expect(models).toContain("| models: gradients");
+    expect(models).not.toContain("## Against float64");
   });
 
   test("tables line up", () => {
@@ -99,6 +120,13 @@ describe("command", () => {
     expect(code).toBe(0);
   });
 
+  test("runs a folder of a model, with intermediates, gradients and words", async () => {
+    const { code, stdout } = await run("--models", join(MODELS, "vit-hf"), "--variant", "one-thread");
+    const printed = lines(stdout);
+    expect(printed.slice(0, -1).map(({ case: name, what, ok }) => [name, what, ok])).toEqual([["model/vit-hf", "last_hidden_state", true], ["model/vit-hf", "pooler_output", true]]);
+    expect(code).toBe(0);
+  });
+
   test("a case that cannot be run is a line of its own, and the others are run", async () => {
     const file = write("bad", [{ op: "nosuch", case: "a", attrs: {}, inputs: [], outputs: 1, grads: [] }, { op: "matmul", case: "absent" }, { op: "conv2d", case: "b2_c3-8_16x16_k3s1p1d1g1", attrs: { stride: 99, padding: 1, dilation: 1, groups: 1 } }, { op: "relu", case: "range" }]);
     const { code, stdout } = await run("--ops", file, "--variant", "one-thread");
@@ -113,6 +141,8 @@ describe("command", () => {
   test.each([
     ["a file that is not there", ["--ops", "nowhere.json"], /nowhere\.json: there is no such file/],
     ["a file of another kind", ["--ops", "cases.txt"], /cases\.txt: must be a \.json file/],
+    ["a folder that is not there", ["--models", "nowhere"], /nowhere: there is no such folder/],
+    ["a folder without models", ["--models", "."], /must hold io\.safetensors and weights, or folders that do; got neither/],
     ["an unknown implementation", ["--on", "safari"], /It must name some of node, chromium, firefox/],
   ])("refuses %s in one line", async (_name, args, message) => {
     const { code, stdout, stderr } = await run(...args);

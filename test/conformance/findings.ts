@@ -8,8 +8,8 @@ export type Family = "one-thread" | "cooperative";
 
 export const FAMILIES: readonly Family[] = ["one-thread", "cooperative"];
 
-/** What a result is compared with: PyTorch's, PyTorch's optimisers', or plain loops in float64. */
-export type Oracle = "pytorch" | "optimizer" | "float64";
+/** What a result is compared with: PyTorch's ops, its optimisers, whole models in it, or plain loops in float64. */
+export type Oracle = "pytorch" | "optimizer" | "model" | "float64";
 
 /** One tensor compared, or one case that could not be run. */
 export interface Finding {

@@ -112,7 +112,7 @@ async function conformance(options: Options): Promise<boolean> {
   const files = readFiles(options);
   const job = jobOf(options);
   const report = options.report === undefined ? (options.all ? REPORT : undefined) : fromHere(options.report);
-  const provenance = { date: new Date().toISOString().slice(0, 10), version: ownVersion(), commit: readCommit() };
+  const provenance = { command: `npm run conformance -- ${process.argv.slice(2).join(" ")}`, date: new Date().toISOString().slice(0, 10), version: ownVersion(), commit: readCommit() };
   const finished: Outcome[] = [];
   let outcomes: Outcome[] = [];
   const waiting = [...runners];

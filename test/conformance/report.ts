@@ -4,6 +4,7 @@ import type { AdapterSummary } from "../../src/device/adapter.ts";
 import { ALL_CASES } from "../ops/index.ts";
 import type { FloatStorage } from "../ops/measure.ts";
 import type { Finding, Oracle, SuiteJob, Surroundings } from "./findings.ts";
+import { MODEL_TOLERANCES } from "./model-measure.ts";
 import { TORCH_TOLERANCES } from "./torch-measure.ts";
 
 /** What came of one implementation. */
@@ -20,6 +21,8 @@ export interface Outcome {
 
 /** When and of what the report is. */
 export interface Provenance {
+  /** What was typed. */
+  readonly command: string;
   readonly date: string;
   readonly version: string;
   readonly commit: string;
@@ -34,21 +37,46 @@ const LIMITS = [
 ] as const;
 const MOST_WRONG = 50; // tensors that are listed one by one
 
+const MODEL_PARTS: Record<keyof typeof MODEL_TOLERANCES, string> = {
+  forward: "outputs and intermediates",
+  gradient: "gradients",
+  zeroGradient: "gradients that are zero",
+  losses: "losses of training",
+  lateLosses: "losses of training with batch norm, from the fourth on",
+  probability: "probabilities of classes, from picture files",
+  same: "words, and other files of the same weights",
+};
+
 /** The whole page. */
-export function writeReport(outcomes: readonly Outcome[], job: SuiteJob, { date, version, commit }: Provenance): string {
+export function writeReport(outcomes: readonly Outcome[], job: SuiteJob, { command, date, version, commit }: Provenance): string {
   const ran = outcomes.filter(({ findings }) => findings.length > 0);
   const half = ran.some(({ findings }) => findings.some(({ storage }) => storage === "f16"));
+  const models = ran.some(({ findings }) => findings.some(({ oracle }) => oracle === "model"));
+  const ops = ran.some(({ findings }) => findings.some(({ oracle }) => oracle !== "model"));
   return [
     "# Conformance",
-    `Written by \`npm run conformance -- --all\` on ${date}, sightline ${version}, commit ${commit}. Do not edit: run the command again.`,
+    `Written by \`${command}\` on ${date}, sightline ${version}, commit ${commit}. Do not edit: run the command again.`,
     `sightline computes on the GPU through WebGPU, which every browser and runtime implements in its own way: Chrome, Edge and the npm package \`webgpu\` by Dawn,
-Firefox and Deno by wgpu. This page says how far the results of each operation are off on each of them, compared with two independent oracles: **PyTorch**'s
-results, stored in \`test/golden/ops\`, and plain loops in **float64** that share nothing with the GPU code (\`test/ops\`).`,
-    `An error is ‖result − reference‖ / ‖reference‖ over a whole tensor, and each number below is the largest over all cases of an operation${job.families.length > 1 ? `, and over both families of
-kernels (one in which the threads of a workgroup work together, for GPUs; one in which each thread works alone, for adapters that compute on the CPU)` : ""}. Cells
-hold *forward / gradient*; ${"`–`"} means that there is none. What is beyond its tolerance is **bold**. A computation in f32 has about seven digits: 1e-7.`,
+Firefox and Deno by wgpu. This page says how far its results are off on each of them.${ops ? ` They are compared with two independent oracles: **PyTorch**'s
+results, stored in \`test/golden/ops\`, and plain loops in **float64** that share nothing with the GPU code (\`test/ops\`).` : ""}`,
+    `An error is ‖result − reference‖ / ‖reference‖ over a whole tensor, and each number below is the largest over all tensors of a kind${job.families.length > 1 ? `, and over both families of
+kernels (one in which the threads of a workgroup work together, for GPUs; one in which each thread works alone, for adapters that compute on the CPU)` : ""}. ${ops ? "Cells\nhold *forward / gradient*; " : ""}${"`–`"} means that there is none. What is beyond its tolerance is **bold**. A computation in f32 has about seven digits: 1e-7.`,
     "## Summary",
     summary(outcomes),
+    ...(models ? modelSections(ran) : []),
+    ...(ops ? opSections(ran) : []),
+    ...(half ? halfSections(ran) : []),
+    "## Tolerances, and why they are as large as they are",
+    toleranceTable({ models, ops, half }),
+    "## What the adapters offer",
+    adapterTable(ran),
+    "## Wrong, or not supported",
+    problems(outcomes),
+  ].join("\n\n").concat("\n");
+}
+
+function opSections(ran: readonly Outcome[]): string[] {
+  return [
     "## Against PyTorch",
     errorTable("operation", ran, "pytorch", "f32"),
     "## Optimisers and schedules, against PyTorch",
@@ -57,14 +85,26 @@ hold *forward / gradient*; ${"`–`"} means that there is none. What is beyond i
     "## Against float64",
     "Odd sizes, sizes of 1, large and tiny values, and NaN and Inf where they matter. Gradients are held against finite differences of the float64 reference. Every tensor lies between sentinels: a write outside its bounds would be listed as wrong.",
     errorTable("operation", ran, "float64", "f32"),
-    ...(half ? halfSections(ran) : []),
-    "## Tolerances, and why they are as large as they are",
-    toleranceTable(half),
-    "## What the adapters offer",
-    adapterTable(ran),
-    "## Wrong, or not supported",
-    problems(outcomes),
-  ].join("\n\n").concat("\n");
+  ];
+}
+
+const isWords = ({ what }: Finding): boolean => what.startsWith("generate/") || what === "weights";
+const isLosses = ({ what }: Finding): boolean => what.startsWith("losses");
+
+/** One row for each file of weights. */
+function modelSections(ran: readonly Outcome[]): string[] {
+  const own = ran.map((outcome) => ({ ...outcome, findings: outcome.findings.filter(({ oracle }) => oracle === "model") }));
+  const names = [...new Set(own.flatMap(({ findings }) => findings.map(({ case: name }) => name)))];
+  const isOutput = (finding: Finding): boolean => ![isGradient, isWords, isLosses].some((is) => is(finding));
+  return [
+    "## Models, against PyTorch",
+    `Small models with random weights in the layouts of torchvision, timm and Hugging Face. Cells hold the errors of *outputs and intermediates / gradients / losses of
+ten training steps / generated words*; the last is 0 where every word is the same. A second file of the same weights is loaded and compared with the first alone.`,
+    table(
+      ["model", ...own.map(({ title }) => title)],
+      names.map((name) => [name, ...own.map(({ findings }) => cell(findings.filter((finding) => finding.case === name), isOutput, isGradient, isLosses, isWords))]),
+    ),
+  ];
 }
 
 function summary(outcomes: readonly Outcome[]): string {
@@ -145,7 +185,7 @@ function cell(findings: readonly Finding[], ...kinds: readonly ((finding: Findin
   return `${parts.join(" / ")}${others.length === 0 ? "" : ` **${others[0].what === "run" ? "some not run" : "out of bounds"}**`}`;
 }
 
-function toleranceTable(half: boolean): string {
+function toleranceTable({ models, ops, half }: { readonly models: boolean; readonly ops: boolean; readonly half: boolean }): string {
   const { plain, recurrence, longConvolution, optimizer, rates, f16 } = TORCH_TOLERANCES;
   const torch: [string, { error: number; reason: string }][] = [
     ["PyTorch: all, except", plain],
@@ -155,11 +195,13 @@ function toleranceTable(half: boolean): string {
     ["PyTorch: learning rates", rates],
     ...(half ? [["all in f16", f16] as [string, typeof f16]] : []),
   ];
-  const own = [...ALL_CASES].toSorted((a, b) => a.name.localeCompare(b.name, "en"));
+  const own = ops ? [...ALL_CASES].toSorted((a, b) => a.name.localeCompare(b.name, "en")) : [];
+  const ofModels = models ? Object.entries(MODEL_TOLERANCES) : [];
   return table(
     ["what", "forward / gradient", "because of"],
     [
-      ...torch.map(([what, { error, reason }]) => [what, `${showError(error)} / ${showError(error)}`, reason]),
+      ...ofModels.map(([what, { error, reason }]) => [`models: ${MODEL_PARTS[what as keyof typeof MODEL_TOLERANCES]}`, showError(error), reason]),
+      ...(ops ? torch : []).map(([what, { error, reason }]) => [what, `${showError(error)} / ${showError(error)}`, reason]),
       ...own.map(({ name, tolerance: { forward, gradient, reason } }) => [name, `${showError(forward)} / ${showError(gradient)}`, reason]),
     ],
   );

@@ -142,7 +142,7 @@ function optimRunnable(loaded: Loaded<OptimCase>): Runnable {
 }
 
 function modelRunnable({ name, measure }: ModelCase): Runnable {
-  return { oracle: "pytorch", op: "model", case: name, storage: "f32", tolerance: MODEL_TOLERANCES.forward.error, prepare: () => measure };
+  return { oracle: "model", op: "model", case: name, storage: "f32", tolerance: MODEL_TOLERANCES.forward.error, prepare: () => measure };
 }
 
 function float64Runnable(opCase: OpCase<unknown>, sample: Sample<unknown>, storage: FloatStorage): Runnable {
