@@ -13,6 +13,10 @@ const shared = { bundle: true, format: "esm", target: "es2022", logLevel: "warni
 /** Packages stay outside of what runs in Node; Dawn is a native addon and cannot be bundled. */
 const node = { ...shared, platform: "node", packages: "external" };
 
+/** What the package exports, by subpath: code that two of them share stands in a file of its own. */
+const entries = { index: "src/index.ts", models: "src/models/index.ts", caption: "src/caption/index.ts", checkpoint: "src/checkpoint/index.ts", data: "src/data/index.ts" };
+const browser = { platform: "browser", minify: true };
+
 /** `import text from "page-asset:./page.css"`: a script or style sheet of a web page, bundled and minified into a text. */
 const pageAssets = {
   name: "page-asset",
@@ -30,12 +34,13 @@ await Promise.all([
   build({ ...node, plugins: [pageAssets], define: { SIGHTLINE_VERSION: JSON.stringify(version) }, entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
   build({ ...node, entryPoints: { bench: "bench/main.ts", conformance: "test/conformance/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...node, entryPoints: { fuzz: "test/fuzz/main.ts", "fuzz-files": "test/fuzz/files-worker.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
-  build({ ...node, entryPoints: { index: "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
-  build({ ...shared, platform: "browser", minify: true, entryPoints: { "sightline.browser": "src/index.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
+  build({ ...node, splitting: true, entryPoints: { ...entries, checkpoint: "src/checkpoint/node.ts", data: "src/data/node.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
+  build({ ...shared, ...browser, splitting: true, entryPoints: entries, outdir: `${outdir}/browser`, outExtension: { ".js": ".mjs" } }),
 ]);
 
 if (!quiet) {
-  const bundle = readFileSync(`${outdir}/sightline.browser.mjs`);
+  const { outputFiles } = await build({ ...shared, ...browser, sourcemap: false, write: false, entryPoints: ["src/index.ts"] });
+  const [{ contents }] = outputFiles;
   const kilobytes = (bytes) => (bytes / 1024).toFixed(1);
-  console.log(`engine for browsers: ${kilobytes(bundle.length)} KB minified, ${kilobytes(gzipSync(bundle, { level: 9 }).length)} KB gzipped (aim: 60)`);
+  console.log(`engine for browsers: ${kilobytes(contents.length)} KB minified, ${kilobytes(gzipSync(contents, { level: 9 }).length)} KB gzipped (aim: 60)`);
 }

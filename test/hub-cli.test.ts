@@ -1,8 +1,8 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { FileStore } from "../src/checkpoint/hub-files.ts";
-import { PUBLISHED } from "../src/checkpoint/manifest.ts";
+import { FileStore } from "../src/checkpoint/hub/files.ts";
+import { PUBLISHED } from "../src/checkpoint/hub/manifest.ts";
 import { useCommandLine, type Ended, type Running } from "./cli.ts";
 import { HubServer, breaks, sha256Of, stalls, weights } from "./hub-server.ts";
 

@@ -3,10 +3,10 @@ import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFi
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { cacheFolder, FileStore, hubOptions, resolveModel } from "../src/checkpoint/hub-files.ts";
-import { findTarget, parseEndpoint, safePath } from "../src/checkpoint/hub-names.ts";
-import { pull, type PullOptions, type PullProgress } from "../src/checkpoint/hub.ts";
-import { nearNames, PUBLISHED, type PublishedModel } from "../src/checkpoint/manifest.ts";
+import { cacheFolder, FileStore, hubOptions, resolveModel } from "../src/checkpoint/hub/files.ts";
+import { findTarget, parseEndpoint, safePath } from "../src/checkpoint/hub/names.ts";
+import { pull, type PullOptions, type PullProgress } from "../src/checkpoint/hub/pull.ts";
+import { nearNames, PUBLISHED, type PublishedModel } from "../src/checkpoint/hub/manifest.ts";
 import { CheckpointError, InputError, NetworkError } from "../src/core/errors.ts";
 import { Sha256 } from "../src/core/sha256.ts";
 import { answers, breaks, HubServer, ignoresRange, redirects, sends, sha256Of, stalls, weights, wrongRange } from "./hub-server.ts";

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { NumpyArray, numpyTensor } from "../src/checkpoint/numpy.ts";
-import { readPickle } from "../src/checkpoint/pickle.ts";
-import { OPCODES, REFUSED_OPCODES } from "../src/checkpoint/pickle-opcodes.ts";
-import { PickleGlobal, PickleRecord, type PickleDict, type PickleValue } from "../src/checkpoint/pickle-values.ts";
+import { NumpyArray, numpyTensor } from "../src/checkpoint/torch/numpy.ts";
+import { readPickle } from "../src/checkpoint/torch/pickle.ts";
+import { OPCODES, REFUSED_OPCODES } from "../src/checkpoint/torch/pickle-opcodes.ts";
+import { PickleGlobal, PickleRecord, type PickleDict, type PickleValue } from "../src/checkpoint/torch/pickle-values.ts";
 import { CheckpointError } from "../src/core/errors.ts";
 import { uint } from "./byte-maker.ts";
 import { dict, op, pickle, tuple } from "./pickle-maker.ts";

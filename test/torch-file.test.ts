@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { NumpyArray } from "../src/checkpoint/numpy.ts";
+import { NumpyArray } from "../src/checkpoint/torch/numpy.ts";
 import { memorySource, type ByteSource } from "../src/checkpoint/reader.ts";
-import { stridedRuns } from "../src/checkpoint/strides.ts";
-import { openTorchSource, type TorchReader } from "../src/checkpoint/torch-file.ts";
+import { stridedRuns } from "../src/checkpoint/torch/strides.ts";
+import { openTorchSource, type TorchReader } from "../src/checkpoint/torch/file.ts";
 import { Generator } from "../src/core/rng.ts";
 import { CheckpointError } from "../src/core/errors.ts";
 import { bytesOfText, concatenate, uint } from "./byte-maker.ts";

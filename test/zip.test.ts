@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { memorySource } from "../src/checkpoint/reader.ts";
-import { contentsOf, readZip, type ZipEntry } from "../src/checkpoint/zip.ts";
+import { contentsOf, readZip, type ZipEntry } from "../src/checkpoint/torch/zip.ts";
 import { CheckpointError } from "../src/core/errors.ts";
 import { bytesOfText, uint } from "./byte-maker.ts";
 import { zip, type ZipOptions } from "./pickle-maker.ts";

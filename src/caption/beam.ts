@@ -71,14 +71,15 @@ export class BeamSearch {
       const ends = ({ word }: Candidate): boolean => word === end || length === maxLength;
       const extended = (candidate: Candidate): Live => ({ ...candidate, ids: [...this.live[candidate.slot].ids, candidate.word] });
       const possible = candidates.filter(({ sum }) => sum > UNUSED / 2);
-      const ended = possible.slice(0, places).filter(ends).map(extended).map(({ ids, sum }) => ({ ids, score: this.score(sum, ids.length) }));
+      const stuck = possible.length === 0 ? this.live : []; // every word is forbidden: these texts end as they are
+      const ended = [...possible.slice(0, places).filter(ends).map(extended), ...stuck].map(({ ids, sum }) => ({ ids, score: this.score(sum, ids.length) }));
       this.finished = [...this.finished, ...ended].toSorted((a, b) => b.score - a.score).slice(0, width);
       const going = (rule === "full" ? possible : possible.slice(0, places)).filter((candidate) => !ends(candidate)).slice(0, places);
       this.live = this.isWorthwhile(going, length) ? going.map(extended) : [];
     }
     const slots = Array.from({ length: width }, (_, i) => this.live[i]);
     return {
-      words: slots.map((text) => text?.ids.at(-1) ?? end),
+      words: slots.map((text) => text?.ids.at(-1) ?? 0), // any word of the vocabulary, which `end` may not be
       parents: slots.map((text) => text?.slot ?? 0),
       sums: slots.map((text) => text?.sum ?? UNUSED),
     };
@@ -97,6 +98,6 @@ export class BeamSearch {
   }
 
   private score(sum: number, length: number): number {
-    return sum / length ** this.options.alpha;
+    return sum / Math.max(length, 1) ** this.options.alpha;
   }
 }

@@ -54,8 +54,6 @@ export class Captioner {
   readonly preprocessing: Preprocessing;
   readonly model: Storyteller;
   private readonly decoders = new Map<string, TextDecoder>();
-  /** Batches are decoded one after the other: they share the decoders' memory. */
-  private queue: Promise<unknown> = Promise.resolve();
 
   /** A captioner with initial weights drawn from the seed. */
   constructor(device: Device, config: CaptionerConfig, vocabulary: Vocabulary, preprocessing: Preprocessing, seed: number) {
@@ -115,12 +113,8 @@ export class Captioner {
 
   /** Captions of normalised pictures [B, 3, size, size]. */
   async describeBatch(pictures: HostInput, { beam = 1, lengthPenalty = 0.7 }: DescribeOptions = {}): Promise<Caption[]> {
-    const decoded = this.queue.then(() => {
-      this.model.eval();
-      return this.decoder(beam, lengthPenalty).decode(pictures);
-    });
-    this.queue = decoded.catch(() => undefined);
-    const hypotheses = await decoded;
+    this.model.eval();
+    const hypotheses = await this.decoder(beam, lengthPenalty).decode(pictures);
     return hypotheses.map(([best]) => ({ text: this.vocabulary.decode(best.ids), score: best.score }));
   }
 

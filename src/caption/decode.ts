@@ -2,26 +2,38 @@ import type { DeviceGenerator } from "../autograd/random.ts";
 import { recorded, type RecordedStep } from "../autograd/recorded.ts";
 import { noGrad } from "../autograd/tape.ts";
 import { full, Tensor, tensor } from "../autograd/tensor.ts";
-import { add, appendWords, argmax, assign, concat, filterLogits, indexSelect, logSoftmax, reshape, sampleFrom, topK, type BanSettings, type SamplingSettings } from "../autograd/ops/index.ts";
-import { storageBytes } from "../core/dtype.ts";
+import { add, appendWords, argmax, assign, concat, equal, filterLogits, gather, indexSelect, logSoftmax, reshape, sampleFrom, topK, where, type BanSettings, type SamplingSettings } from "../autograd/ops/index.ts";
+import { dtypeOf, storageBytes, type TypedArray } from "../core/dtype.ts";
+import { InputError, SightlineError } from "../core/errors.ts";
 import type { HostInput } from "../core/host-tensor.ts";
 import { showShape, sizeOf } from "../core/shape.ts";
 import type { Device } from "../device/device.ts";
 import { BeamSearch, type BeamOptions, type Candidate, type Hypothesis } from "./beam.ts";
 import type { TextModel, TextState } from "./text-model.ts";
 
+/** Shapes of inputs whose recordings and states are kept; of more, those used longest ago are given back. */
+const SHAPES = 8;
+
+const CAUSES = "the weights are damaged, an input is NaN, or a text is longer than the model allows";
+
 /** Words that are computed ahead while those before travel to the host; so many are wasted at the end of a text. */
 const AHEAD = 3;
 
 /** Texts for batches of inputs; the pipelines are compiled at the first batch of a shape. */
 export interface TextDecoder {
-  /** The best texts for each row of the inputs [B, ...], the best first; without beam search, one. */
+  /**
+   * The best texts for each row of the inputs [B, ...], the best first; without beam search, one. Calls are served one after
+   * the other.
+   * @throws InputError without inputs. @throws SightlineError if the model gives NaN instead of logits.
+   */
   decode(...inputs: readonly HostInput[]): Promise<readonly (readonly Hypothesis[])[]>;
   dispose(): void;
 }
 
 /** What keeps a text from repeating itself, and from ending too soon. */
-interface Rules extends Omit<BanSettings, "end"> {
+interface Rules extends Pick<BanSettings, "noRepeatNgram"> {
+  /** The end word may not come before so many others, those that were given not counted. Default 0. */
+  readonly minLength?: number;
   /** Divides the logits of words said before (multiplies negative ones): above 1, fewer repetitions. Default 1. */
   readonly repetitionPenalty?: number;
 }
@@ -41,9 +53,11 @@ export interface WordByWordOptions extends Rules {
  *
  * One recording runs the inputs and the first word, a second one every word after it: nothing waits for the host, which
  * reads the words a few steps later.
+ * @throws InputError for a maxLength below 1.
  */
 export function wordByWordDecoder(device: Device, model: TextModel, options: WordByWordOptions): TextDecoder {
-  return byShape((room) => new WordByWord(device, model, options, room));
+  requireCount("wordByWordDecoder", "maxLength", options.maxLength);
+  return byShape((batch) => new WordByWord(device, model, options, batch));
 }
 
 export interface BeamDecoderOptions extends BeamOptions, Rules {}
@@ -51,20 +65,41 @@ export interface BeamDecoderOptions extends BeamOptions, Rules {}
 /**
  * The `width` likeliest texts are followed at a time, for all inputs of a batch together. The states stay on the device; of
  * each word's log-probabilities only the best are read back.
+ * @throws InputError for a width or maxLength below 1, or an alpha that is no number.
  */
 export function beamDecoder(device: Device, model: TextModel, options: BeamDecoderOptions): TextDecoder {
-  return byShape((room) => new BeamByBeam(device, model, options, room));
+  requireCount("beamDecoder", "width", options.width);
+  requireCount("beamDecoder", "maxLength", options.maxLength);
+  if (!Number.isFinite(options.alpha)) throw new InputError(`beamDecoder: alpha must be a number; got ${options.alpha}`);
+  return byShape((batch) => new BeamByBeam(device, model, options, batch));
+}
+
+function requireCount(what: string, field: string, value: number): void {
+  if (!(Number.isInteger(value) && value >= 1)) throw new InputError(`${what}: ${field} must be a whole number of at least 1; got ${value}`);
 }
 
 /** A decoder for each set of shapes of the inputs: their recordings keep states of their own. */
 function byShape(make: (batch: number) => TextDecoder): TextDecoder {
-  const decoders = new Map<string, TextDecoder>();
+  const decoders = new Map<string, TextDecoder>(); // the one used longest ago first
+  let queue: Promise<unknown> = Promise.resolve();
+  const decode: TextDecoder["decode"] = (...inputs) => {
+    if (inputs.length === 0) throw new InputError("decode: a decoder needs the inputs of its model; got none");
+    const key = inputs.map(({ shape, data }) => `${dtypeOf(data)}${showShape(shape)}`).join();
+    const decoder = decoders.get(key) ?? make(inputs[0].shape[0]);
+    decoders.delete(key);
+    decoders.set(key, decoder);
+    const [[oldest, unused]] = decoders;
+    if (decoders.size > SHAPES) {
+      unused.dispose();
+      decoders.delete(oldest);
+    }
+    return decoder.decode(...inputs);
+  };
   return {
     decode(...inputs) {
-      const key = inputs.map(({ shape }) => showShape(shape)).join();
-      let decoder = decoders.get(key);
-      if (decoder === undefined) decoders.set(key, (decoder = make(inputs[0].shape[0])));
-      return decoder.decode(...inputs);
+      const decoded = queue.then(() => decode(...inputs));
+      queue = decoded.catch(() => undefined);
+      return decoded;
     },
     dispose() {
       for (const decoder of decoders.values()) decoder.dispose();
@@ -84,6 +119,13 @@ function ruled(logits: Tensor, { said, lengths }: Said, given: number, end: numb
   const { repetitionPenalty = 1, noRepeatNgram = 0, minLength = 0 } = rules;
   const bans = { noRepeatNgram, minLength: minLength > 0 ? given + minLength : 0, end };
   return filterLogits(logits, { settings: { ...settings, repetitionPenalty }, said, lengths, bans });
+}
+
+/** The likeliest word of each row, −1 where there is NaN, which argmax takes for the greatest. logits [R, V] → i32 [R]. */
+function likeliest(logits: Tensor): Tensor {
+  const words = argmax(logits);
+  const chosen = reshape(gather(logits, 1, reshape(words, [words.size, 1])), [words.size]);
+  return where(equal(chosen, chosen), words, full(logits.device, [1], -1, "i32"));
 }
 
 /** What lives from one step to the next: the model's state, and what was said. */
@@ -146,7 +188,7 @@ class WordByWord implements TextDecoder {
     let given = 0;
     const choose = (logits: Tensor): { words: Tensor } => {
       const left = ruled(logits, this.held!, given, end, sampling ?? {}, options);
-      const words = sampling === undefined ? argmax(left) : sampleFrom(left, sampling.generator);
+      const words = sampling === undefined ? likeliest(left) : sampleFrom(left, sampling.generator);
       assign(this.held!.last, words);
       return { words };
     };
@@ -156,6 +198,7 @@ class WordByWord implements TextDecoder {
       noGrad(() => {
         const { logits, state, said } = model.begin(...inputs);
         given = said.shape[1];
+        this.held?.dispose(); // of a recording that is made again
         this.held = new Held(state, said, 1, maxLength);
         return choose(logits);
       }),
@@ -167,15 +210,21 @@ class WordByWord implements TextDecoder {
     const { maxLength, end, onWord } = this.options;
     const texts: number[][] = Array.from({ length: this.batch }, () => []);
     const goesOn = (text: readonly number[]): boolean => text.at(-1) !== end;
-    const coming = [(await this.start.run(...inputs)).words.read()];
+    const read = ({ words }: { words: Tensor }): Promise<TypedArray> => {
+      const reading = words.read();
+      reading.catch(() => undefined); // what it throws is thrown where it is awaited, unless something else fails before
+      return reading;
+    };
+    const coming = [read(await this.start.run(...inputs))];
     for (let length = 1; coming.length > 0; ) {
       while (length < maxLength && coming.length <= AHEAD && texts.some(goesOn)) {
-        coming.push((await this.advance.run()).words.read());
+        coming.push(read(await this.advance.run()));
         length++;
       }
       const words = await coming.shift()!;
       texts.forEach((text, row) => {
         if (!goesOn(text)) return;
+        if (words[row] < 0) throw new SightlineError(`wordByWordDecoder: the logits must leave a word to choose; got NaN, or −Inf alone, for text ${row}`, CAUSES);
         text.push(words[row]);
         onWord?.(row, words[row]);
       });
@@ -214,6 +263,7 @@ class BeamByBeam implements TextDecoder {
         const { logits, state, said } = model.begin(...inputs);
         [, this.vocabulary] = logits.shape;
         [, given] = said.shape;
+        this.held?.dispose(); // of a recording that is made again
         this.held = new Held(state, said, width, maxLength);
         const alone = tensor(device, Int32Array.from({ length: batch }, (_, i) => i * width), [batch]);
         const [once, lengths] = [this.held.said, this.held.lengths].map((part) => indexSelect(part, 0, alone));
@@ -235,6 +285,7 @@ class BeamByBeam implements TextDecoder {
     let found = await this.start.run(...inputs);
     for (;;) {
       const [sums, places] = await Promise.all([found.sums.read(), found.places.read()]);
+      if (sums.some(Number.isNaN)) throw new SightlineError("beamDecoder: the logits must be numbers; got NaN", CAUSES);
       const count = sums.length / this.batch;
       const advances = searches.map((search, row) => search.step(Array.from({ length: count }, (_, i) => this.candidate(places[row * count + i], sums[row * count + i]))));
       if (searches.every(({ done }) => done)) return searches.map((search) => search.results());

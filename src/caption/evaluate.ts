@@ -79,7 +79,7 @@ function markCaption(set: PictureSet | SceneSet, index: number, caption: string)
 /** Scores of captions that are marked already. */
 export function score(pictures: readonly EvaluatedPicture[]): Scores {
   const hypotheses = pictures.map(({ caption }) => wordsOf(caption));
-  const references = pictures.map((picture) => picture.references.map(wordsOf));
+  const references = pictures.map((picture) => picture.references.map((reference) => wordsOf(reference)));
   const scenes = pictures.filter(({ right }) => right !== undefined);
   const factsRight = (heldOut: boolean): Share => {
     const some = scenes.filter((picture) => picture.heldOut === heldOut);

@@ -13,7 +13,7 @@ import { openCheckpointSource } from "./open.ts";
 import type { ByteSource, CheckpointReader } from "./reader.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
 import type { StoredTensor } from "./stored.ts";
-import type { TorchReader } from "./torch-file.ts";
+import type { TorchReader } from "./torch/file.ts";
 
 const READ_BYTES = 1 << 28; // one read call moves at most 2 GiB - 1
 const WEIGHTS = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"]; // the names that are published

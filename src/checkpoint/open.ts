@@ -4,7 +4,7 @@ import { CheckpointError } from "../core/errors.ts";
 import type { ByteSource, CheckpointReader } from "./reader.ts";
 import { isSafetensors, openSafetensorsSource } from "./safetensors.ts";
 import { openSharded } from "./sharded.ts";
-import { openTorchSource, type TorchReader } from "./torch-file.ts";
+import { openTorchSource, type TorchReader } from "./torch/file.ts";
 
 const SNIFFED_BYTES = 512;
 const PICKLE = 0x80; // first byte of every pickle since protocol 2

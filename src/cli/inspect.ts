@@ -2,7 +2,7 @@ import { openCheckpoint } from "../checkpoint/files.ts";
 import { recogniseLayouts } from "../checkpoint/layouts.ts";
 import { partsOf, type CheckpointReader } from "../checkpoint/reader.ts";
 import { hostDTypeOf, storedBytes } from "../checkpoint/stored.ts";
-import type { TorchReader } from "../checkpoint/torch-file.ts";
+import type { TorchReader } from "../checkpoint/torch/file.ts";
 import { sizeOf } from "../core/shape.ts";
 import { byteSize, counted, significant, table, thousands } from "./format.ts";
 import { plainJson, showValue } from "./pickle-format.ts";

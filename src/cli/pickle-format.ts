@@ -1,4 +1,4 @@
-import { describeValue, isSequence, PickleRecord, type PickleValue } from "../checkpoint/pickle-values.ts";
+import { describeValue, isSequence, PickleRecord, type PickleValue } from "../checkpoint/torch/pickle-values.ts";
 
 /** Plain values of a PyTorch file, beside its tensors, as people and programs read them. */
 

@@ -1,7 +1,7 @@
-import { FileStore, hubOptions } from "../checkpoint/hub-files.ts";
-import { findTarget } from "../checkpoint/hub-names.ts";
-import { pull, type PulledFile, type PullProgress, type StoredEntry } from "../checkpoint/hub.ts";
-import { PUBLISHED, type PublishedModel } from "../checkpoint/manifest.ts";
+import { FileStore, hubOptions } from "../checkpoint/hub/files.ts";
+import { findTarget } from "../checkpoint/hub/names.ts";
+import { pull, type PulledFile, type PullProgress, type StoredEntry } from "../checkpoint/hub/pull.ts";
+import { PUBLISHED, type PublishedModel } from "../checkpoint/hub/manifest.ts";
 import { counted, duration, byteSize, table } from "./format.ts";
 import { Interruption, STOPPED } from "./interruption.ts";
 import { Progress } from "./progress.ts";

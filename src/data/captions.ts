@@ -174,14 +174,18 @@ export function parseKarpathy(text: string, source: string): ParsedCaptions {
   return { examples, warnings };
 }
 
-function karpathyImages(text: string, source: string): readonly KarpathyImage[] {
-  let json: unknown;
+/** @throws InputError unless the text of a file is JSON. */
+export function parseJson(text: string, source: string): unknown {
   try {
-    json = JSON.parse(text.replace(/^\uFEFF/, ""));
+    return JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new InputError(`${source}: must be JSON; ${reason}`, "is the download complete?", { cause: error });
   }
+}
+
+function karpathyImages(text: string, source: string): readonly KarpathyImage[] {
+  const json = parseJson(text, source);
   const images = typeof json === "object" && json !== null && "images" in json ? json.images : undefined;
   if (!Array.isArray(images)) {
     throw new InputError(`${source}: must be {"images": [...]}, the Karpathy layout; got no such list`);

@@ -1,12 +1,14 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError } from "../core/errors.ts";
-import { parseCaptionsCsv, parseKarpathy, parseStories, someOf } from "./captions.ts";
+import { parseCaptionsCsv, parseJson, parseKarpathy, parseStories, someOf } from "./captions.ts";
 import type { CaptionExample, ParsedCaptions } from "./captions.ts";
 import { ImageIndex, splitAsPublished, splitByImage } from "./dataset.ts";
 import type { CaptionDataset } from "./dataset.ts";
 import { decodeImage } from "./image.ts";
 import type { DecodeOptions, Image } from "./image.ts";
+import { tokenizerFromJson, tokenizerFromVocabAndMerges } from "./tokenizer-load.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 
 export interface DatasetOptions extends DecodeOptions {
   /** Which caption file to read, by name. Default: a Karpathy JSON, else `captions.txt`, else `stories.txt`. */
@@ -32,7 +34,25 @@ const CAPTION_FILES = "dataset*.json, captions.txt or stories.txt";
  * @throws InputError if it is missing, a folder, unreadable, or not a sound JPEG or PNG.
  */
 export async function readImage(path: string, options?: DecodeOptions): Promise<Image> {
-  return decodeImage(await readBytes(path), path, options);
+  return decodeImage(await readBytes(path, "readImage"), path, options);
+}
+
+/**
+ * Reads a tokeniser from a `tokenizer.json`, or from a folder with one or with `vocab.json` and `merges.txt`.
+ * @param endOfText Name of the token that ends a text. Default `<|endoftext|>`.
+ * @throws InputError if there are no such files, or if they are not a byte-level BPE as GPT-2's.
+ */
+export async function readTokenizer(path: string, { endOfText }: { readonly endOfText?: string } = {}): Promise<Tokenizer> {
+  const readText = async (file: string): Promise<string> => new TextDecoder().decode(await readBytes(file, "readTokenizer"));
+  const fromJson = async (name: string): Promise<Tokenizer> => tokenizerFromJson(parseJson(await readText(name), name), { name, endOfText });
+  const folder = await readdir(path).catch(() => undefined);
+  if (folder === undefined) return fromJson(path);
+  if (folder.includes("tokenizer.json")) return fromJson(join(path, "tokenizer.json"));
+  if (!folder.includes("vocab.json") || !folder.includes("merges.txt")) {
+    throw new InputError(`readTokenizer: ${path} must hold tokenizer.json, or vocab.json and merges.txt; got ${someOf(folder) || "an empty folder"}`, "check the path");
+  }
+  const name = join(path, "vocab.json");
+  return tokenizerFromVocabAndMerges(parseJson(await readText(name), name), await readText(join(path, "merges.txt")), { name, endOfText });
 }
 
 /**
@@ -89,12 +109,12 @@ export async function openDataset(folder: string, options: DatasetOptions = {}):
   };
 }
 
-async function readBytes(path: string): Promise<Uint8Array> {
+async function readBytes(path: string, caller: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (error) {
     const got = reasonOf(error);
-    throw new InputError(`readImage: ${path} must be a readable file; got ${got}`, "check the path", { cause: error });
+    throw new InputError(`${caller}: ${path} must be a readable file; got ${got}`, "check the path", { cause: error });
   }
 }
 

@@ -59,6 +59,7 @@ export function pairsFromJson(json: unknown, { name = "tokenizer.json", endOfTex
 
   const vocab = readVocab(model.vocab, `${name}, model.vocab`);
   const merges = Array.isArray(model.merges) ? model.merges : refuse("model.merges must be a list", model.merges);
+  const mergesName = (index: number): string => `${name}, model.merges[${index}]`;
   const added = parts.added_tokens ?? [];
   const ids = new Map(vocab);
   for (const token of Array.isArray(added) ? added : refuse("added_tokens must be a list", added)) {
@@ -67,12 +68,8 @@ export function pairsFromJson(json: unknown, { name = "tokenizer.json", endOfTex
     must((ids.get(content) ?? id) === id, `${shown(content)} of added_tokens must have the id that it has in model.vocab, ${ids.get(content)}`, id);
     ids.set(content, id);
   }
-  return assemble(ids, merges.map((merge, index) => readMerge(merge, `${name}, model.merges[${index}]`)), {
-    name,
-    mergesName: (index) => `${name}, model.merges[${index}]`,
-    prefixSpace: words.add_prefix_space === true,
-    endOfText,
-  });
+  const pairs = Array.from(merges, (merge, index) => readMerge(merge, mergesName(index)));
+  return assemble(ids, pairs, { name, mergesName, prefixSpace: words.add_prefix_space === true, endOfText });
 }
 
 /**
@@ -83,9 +80,9 @@ export function pairsFromVocabAndMerges(vocab: unknown, merges: string, { name =
   const lines = merges.replace(/^\uFEFF/u, "").split(/\r?\n/u);
   const first = lines[0].startsWith("#version") ? 1 : 0;
   if (lines.at(-1) === "") lines.pop();
-  const nameOf = (index: number): string => `merges.txt, line ${first + index + 1}`;
-  const pairs = lines.slice(first).map((line, index) => readMerge(line, nameOf(index)));
-  return assemble(readVocab(vocab, name), pairs, { name, mergesName: nameOf, prefixSpace: false, endOfText });
+  const mergesName = (index: number): string => `merges.txt, line ${first + index + 1}`;
+  const pairs = lines.slice(first).map((line, index) => readMerge(line, mergesName(index)));
+  return assemble(readVocab(vocab, name), pairs, { name, mergesName, prefixSpace: false, endOfText });
 }
 
 function isEntries(value: unknown): value is Entries {
@@ -98,7 +95,8 @@ function readVocab(vocab: unknown, name: string): ReadonlyMap<string, number> {
     throw new InputError(`${name}: the vocabulary must be an object of tokens and their ids; got ${got}`, HINT);
   }
   for (const [token, id] of Object.entries(vocab)) {
-    if (typeof id !== "number") throw new InputError(`${name}: ids must be numbers; got ${shown(id)} for ${shown(token)}`);
+    if (typeof id !== "number") throw new InputError(`${name}: ids must be numbers; got ${shown(id ?? null)} for ${shown(token)}`);
+    if (token === "") throw new InputError(`${name}: tokens must not be empty; got an empty one with the id ${id}`);
   }
   return new Map(Object.entries(vocab) as [string, number][]);
 }
@@ -108,7 +106,7 @@ function readMerge(merge: unknown, name: string): readonly [string, string] {
   const parts: readonly unknown[] = typeof merge === "string" ? merge.split(" ") : Array.isArray(merge) ? merge : [];
   const [left, right] = parts;
   if (parts.length !== 2 || typeof left !== "string" || typeof right !== "string" || left === "" || right === "") {
-    throw new InputError(`${name}: a merge must be two tokens with one space between them; got ${shown(merge)}`, "the file may be cut off, or another file");
+    throw new InputError(`${name}: a merge must be two tokens with one space between them; got ${shown(merge ?? null)}`, "the file may be cut off, or another file");
   }
   return [left, right];
 }

@@ -135,7 +135,7 @@ export class BytePairTokenizer implements Tokenizer {
       push: (id) => {
         const token = this.pairs.tokens[id];
         if (token === undefined) {
-          throw new InputError(`Tokenizer.decode: ids must be 0 to ${this.vocabularySize - 1}; got ${shown(id)}`, "the tokeniser belongs to another model");
+          throw new InputError(`Tokenizer.decode: ids must be 0 to ${this.vocabularySize - 1}; got ${id}`, "the tokeniser belongs to another model");
         }
         const isSpecial = this.pairs.special.has(id);
         if (isSpecial && skipSpecial) return "";

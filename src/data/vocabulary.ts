@@ -8,15 +8,19 @@ export const UNKNOWN = 3;
 const SPECIAL_WORDS = ["<pad>", "<start>", "<end>", "<unk>"] as const;
 
 /** Other names of the special words in published vocabularies; upper case too. */
-const SYNONYMS: Readonly<Record<string, string>> = { "<sos>": "<start>", "<bos>": "<start>", "<eos>": "<end>" };
+const SYNONYMS: ReadonlyMap<string, string> = new Map([["<sos>", "<start>"], ["<bos>", "<start>"], ["<eos>", "<end>"]]);
 
-/** What Python's `str.split()` takes for white space; JavaScript's `\s` has U+FEFF in it and lacks U+001C to U+001F and U+0085. */
-const WHITE_SPACE = /[\u001C-\u001F\p{White_Space}]+/u;
+// What Python's `str.split()` takes for white space; JavaScript's `\s` has U+FEFF too, and lacks U+001C to U+001F and U+0085.
+// eslint-disable-next-line no-control-regex
+const PYTHON_SPACE = /[\u001C-\u001F\p{White_Space}]+/u;
+
+const RULES = {
+  unicode: { punctuation: /[\p{P}\p{S}]/gu, space: /\s+/u },
+  ascii: { punctuation: /[!-/:-@[-`{-~]/g, space: PYTHON_SPACE },
+};
 
 /** What is stripped off: all of Unicode's punctuation and symbols, or as published the 32 of Python's `string.punctuation`. */
-const PUNCTUATION = { unicode: /[\p{P}\p{S}]/gu, ascii: /[!-/:-@[-`{-~]/g };
-
-export type Punctuation = keyof typeof PUNCTUATION;
+export type Punctuation = keyof typeof RULES;
 
 /**
  * Which of the kept words comes first: the most frequent one, equally frequent ones in the order of their code units;
@@ -39,8 +43,9 @@ export interface VocabularyJson {
 
 /** The words of a text: lower-case, punctuation taken out, split on white space. */
 export function wordsOf(text: string, punctuation: Punctuation = "unicode"): string[] {
-  const bare = text.toLowerCase().replace(PUNCTUATION[punctuation], "");
-  return bare.split(WHITE_SPACE).filter((word) => word !== "");
+  const rules = RULES[punctuation];
+  const bare = text.toLowerCase().replace(rules.punctuation, "");
+  return bare.split(rules.space).filter((word) => word !== "");
 }
 
 /** Words and their ids, with `<pad>` 0, `<start>` 1, `<end>` 2 and `<unk>` 3. */
@@ -71,19 +76,20 @@ export class Vocabulary {
 
   /**
    * The vocabulary of a set of captions: words that occur at least `minFrequency` times.
-   * The published recipe is `{ punctuation: "ascii", order: "threshold" }` with a least frequency of 5.
+   * Published: a least frequency of 5, `punctuation: "ascii"`, and either of the published orders; most have `threshold`.
    */
   static build(captions: Iterable<string>, minFrequency: number, { punctuation = "unicode", order = "frequency" }: VocabularyOptions & { readonly order?: WordOrder } = {}): Vocabulary {
+    const least = Math.max(1, Math.ceil(minFrequency));
     const counts = new Map<string, number>();
     const reached: string[] = [];
     for (const caption of captions) {
       for (const word of wordsOf(caption, punctuation)) {
         const count = (counts.get(word) ?? 0) + 1;
         counts.set(word, count);
-        if (count === minFrequency) reached.push(word);
+        if (count === least) reached.push(word);
       }
     }
-    const kept = order === "threshold" ? reached : [...counts.keys()].filter((word) => (counts.get(word) ?? 0) >= minFrequency);
+    const kept = order === "threshold" ? reached : [...counts.keys()].filter((word) => (counts.get(word) ?? 0) >= least);
     if (order === "frequency") kept.sort((a, b) => (counts.get(b) ?? 0) - (counts.get(a) ?? 0) || (a < b ? -1 : 1));
     return new Vocabulary([...SPECIAL_WORDS, ...kept], { punctuation });
   }
@@ -176,7 +182,8 @@ export function vocabularyFromRecord(value: unknown, name = "vocab.pkl", options
       throw new InputError(`${name}: ${byId} and ${byWord} must have the same words; got ${shown(words[id] ?? null)} and ${shown(others[id] ?? null)} at id ${id}`);
     }
   }
-  return new Vocabulary(words.map((word, id) => (id < SPECIAL_WORDS.length ? (SYNONYMS[word.toLowerCase()] ?? word.toLowerCase()) : word)), options);
+  const special = words.slice(0, SPECIAL_WORDS.length).map((word) => SYNONYMS.get(word.toLowerCase()) ?? word.toLowerCase());
+  return new Vocabulary([...special, ...words.slice(SPECIAL_WORDS.length)], options);
 }
 
 /** The attributes of an instance, which an inert record keeps as its `state`. */

@@ -26,9 +26,11 @@ function count(shapeOf: ShapeOf, key: (i: number) => string): number {
   return i;
 }
 
-function headsOf(dim: number, heads = dim / HEAD): number {
-  if (Number.isInteger(heads) && heads >= 1 && dim % heads === 0) return heads;
-  throw new InputError(`heads must divide the width ${dim}; got ${heads}`, "say how many heads the model has: no tensor tells");
+function headsOf(dim: number, heads?: number): number {
+  if (heads === undefined && dim % HEAD !== 0) throw new InputError(`the number of heads must be known for a width of ${dim}, which is no multiple of ${HEAD}; got none`, "no tensor tells it: give it, or the config.json of the model");
+  const known = heads ?? dim / HEAD;
+  if (Number.isInteger(known) && known >= 1 && dim % known === 0) return known;
+  throw new InputError(`heads must divide the width ${dim}; got ${known}`, "no tensor tells how many there are: correct the config.json of the model");
 }
 
 /** A ResNet's; a 3×3 stem counts as one with stride 1. @throws InputError if tensors are missing. */
@@ -57,9 +59,11 @@ export function vitConfigOf(shapeOf: ShapeOf, { heads, eps = 1e-6 }: ViTHints = 
   const [, tokens, dim] = required(shapeOf, "pos_embed");
   const [, , patch] = required(shapeOf, "patch_embed.proj.weight");
   const [mlp] = required(shapeOf, "blocks.0.mlp.fc1.weight");
+  const side = Math.sqrt(tokens - 1);
+  if (!Number.isInteger(side)) throw new InputError(`"pos_embed" must have places for a class token and n × n patches; got ${tokens} places`, "ViTs without a class token, or with more of them, are not supported");
   const mean = shapeOf("fc_norm.weight") !== undefined;
   return {
-    image: Math.round(Math.sqrt(tokens - 1)) * patch,
+    image: side * patch,
     patch,
     dim,
     depth: count(shapeOf, (i) => `blocks.${i}.norm1.weight`),

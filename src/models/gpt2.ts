@@ -230,10 +230,13 @@ export class GPT2Model extends Module {
    * Hidden states of positions that follow those of the cache, which takes them in; no gradient.
    *
    * x [B, T, dim] → [B, T, dim], and the cache with T more positions. Its work does not depend on how many there were, but
-   * for attention itself.
+   * for attention itself. Of positions beyond the cache's room, all is NaN.
+   * @throws ShapeError for more positions at once than the cache has room for.
    */
   extend(x: Tensor, cache: GPT2Cache, keyMask?: Tensor): { hidden: Tensor; cache: GPT2Cache } {
     const [batch, length] = x.shape;
+    const [{ keys }] = cache.blocks;
+    if (length > keys.shape[2]) throw new ShapeError(`GPT2Model: the cache has room for ${keys.shape[2]} tokens; got ${length}`, "shorten the text, or make the cache longer");
     const places = add(reshape(cache.position, [batch, 1]), countUp(x.device, length));
     let state = add(x, this.wpe.forward(places));
     this.h.forEach((block, i) => {

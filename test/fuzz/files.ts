@@ -1,12 +1,12 @@
 /** Damaged files: each must be read rightly or refused by one clear line. Nothing here prints. */
 
 import { readdirSync, readFileSync } from "node:fs";
-import { numpyTensor, NumpyArray } from "../../src/checkpoint/numpy.ts";
-import { readPickle } from "../../src/checkpoint/pickle.ts";
-import { PickleRecord, type PickleValue } from "../../src/checkpoint/pickle-values.ts";
+import { numpyTensor, NumpyArray } from "../../src/checkpoint/torch/numpy.ts";
+import { readPickle } from "../../src/checkpoint/torch/pickle.ts";
+import { PickleRecord, type PickleValue } from "../../src/checkpoint/torch/pickle-values.ts";
 import { memorySource, type CheckpointReader } from "../../src/checkpoint/reader.ts";
 import { openSafetensorsSource, writeSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { openTorchSource } from "../../src/checkpoint/torch-file.ts";
+import { openTorchSource } from "../../src/checkpoint/torch/file.ts";
 import { SightlineError } from "../../src/core/errors.ts";
 import { Generator } from "../../src/core/rng.ts";
 import { decodeImage } from "../../src/data/image.ts";

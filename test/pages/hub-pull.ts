@@ -1,5 +1,5 @@
-import { browserHubOptions, BrowserStore } from "../../src/checkpoint/hub-browser.ts";
-import { pull } from "../../src/checkpoint/hub.ts";
+import { browserHubOptions, BrowserStore } from "../../src/checkpoint/hub/browser.ts";
+import { pull } from "../../src/checkpoint/hub/pull.ts";
 import { Sha256 } from "../../src/core/sha256.ts";
 
 const SEGMENT_BYTES = 2 ** 18;

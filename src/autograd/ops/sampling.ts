@@ -79,8 +79,9 @@ export function filterLogits(logits: Tensor, { settings = {}, said, lengths, ban
 /** Null where nothing is forbidden. @throws InputError for numbers that make no sense. */
 function banAttrs({ noRepeatNgram = 0, minLength = 0, end = -1 }: BanSettings): BanAttrs | null {
   if (!(Number.isInteger(noRepeatNgram) && noRepeatNgram >= 0)) throw new InputError(`sampling: noRepeatNgram must be a whole number, 0 for no rule; got ${noRepeatNgram}`);
+  if (!(Number.isInteger(minLength) && minLength >= 0)) throw new InputError(`sampling: minLength must be a whole number, 0 for no rule; got ${minLength}`);
   if (minLength > 0 && end < 0) throw new InputError(`sampling: minLength needs the id of the end word; got ${end}`);
-  return noRepeatNgram === 0 && minLength <= 0 ? null : { ngram: noRepeatNgram, minLength, end: Math.max(end, 0) };
+  return noRepeatNgram === 0 && minLength === 0 ? null : { ngram: noRepeatNgram, minLength, end: Math.max(end, 0) };
 }
 
 /**

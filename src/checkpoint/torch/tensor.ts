@@ -1,8 +1,8 @@
 /** PyTorch's storages and tensors as they stand in pickles: where the values lie, not the values. */
 
-import { isWholeNumber } from "./safetensors.ts";
+import { isWholeNumber } from "../safetensors.ts";
 import { describeValue, isSequence, PickleGlobal, type PickleValue, type Refuse } from "./pickle-values.ts";
-import { STORED_BYTES, type StoredDType, type StoredTensor } from "./stored.ts";
+import { STORED_BYTES, type StoredDType, type StoredTensor } from "../stored.ts";
 
 const MAX_RANK = 64; // as in PyTorch
 

@@ -6,12 +6,12 @@
  * `<key>/<generation>/` holds the segments `0`, `1`, … and `origin.json`, and `record.json` once the file is complete.
  */
 
-import { InputError } from "../core/errors.ts";
-import { Sha256 } from "../core/sha256.ts";
-import type { Origin, Received } from "./hub-download.ts";
-import { DEFAULT_ENDPOINT, parseEndpoint } from "./hub-names.ts";
-import type { HubStore, PullOptions, StoredEntry, StoredFile, StoredPart } from "./hub.ts";
-import type { ByteSource } from "./reader.ts";
+import { InputError } from "../../core/errors.ts";
+import { Sha256 } from "../../core/sha256.ts";
+import type { Origin, Received } from "./download.ts";
+import { DEFAULT_ENDPOINT, parseEndpoint } from "./names.ts";
+import type { HubStore, PullOptions, StoredEntry, StoredFile, StoredPart } from "./pull.ts";
+import type { ByteSource } from "../reader.ts";
 
 const SEGMENT_BYTES = 2 ** 23; // what a reload costs at most, and what waits in memory
 const LISTING = "listing.json";

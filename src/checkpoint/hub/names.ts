@@ -1,6 +1,6 @@
 /** What a name of published weights stands for, and where its files lie: on servers and in the cache. */
 
-import { InputError } from "../core/errors.ts";
+import { InputError } from "../../core/errors.ts";
 import { nearNames, type PublishedFile, type PublishedModel } from "./manifest.ts";
 
 export const DEFAULT_ENDPOINT = "https://huggingface.co";

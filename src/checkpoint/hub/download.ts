@@ -1,10 +1,10 @@
 /** One file's download: begun or continued, checked while it comes, whole and right at the end. */
 
-import { CheckpointError, InputError } from "../core/errors.ts";
-import type { Hasher } from "../core/sha256.ts";
-import { refusal } from "./hub-listing.ts";
-import type { HubFile, Target } from "./hub-names.ts";
-import { PassingFailure, plainTag, request, Retries, shownAddress, type Answer, type Connection } from "./hub-request.ts";
+import { CheckpointError, InputError } from "../../core/errors.ts";
+import type { Hasher } from "../../core/sha256.ts";
+import { refusal } from "./listing.ts";
+import type { HubFile, Target } from "./names.ts";
+import { PassingFailure, plainTag, request, Retries, shownAddress, type Answer, type Connection } from "./request.ts";
 
 /** What the bytes of an unfinished download belong to. */
 export interface Origin {

@@ -6,14 +6,14 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "nod
 import type { FileHandle } from "node:fs/promises";
 import { homedir, hostname } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
-import { InputError } from "../core/errors.ts";
-import type { Hasher } from "../core/sha256.ts";
-import { attempt, isAlive, writeFileAtomically } from "./files.ts";
-import type { Origin, Received } from "./hub-download.ts";
-import { weightsAmong } from "./hub-listing.ts";
-import { DEFAULT_ENDPOINT, parseEndpoint } from "./hub-names.ts";
-import type { Connection } from "./hub-request.ts";
-import { pull, type HubStore, type PullOptions, type StoredEntry, type StoredFile, type StoredPart } from "./hub.ts";
+import { InputError } from "../../core/errors.ts";
+import type { Hasher } from "../../core/sha256.ts";
+import { attempt, isAlive, writeFileAtomically } from "../files.ts";
+import type { Origin, Received } from "./download.ts";
+import { weightsAmong } from "./listing.ts";
+import { DEFAULT_ENDPOINT, parseEndpoint } from "./names.ts";
+import type { Connection } from "./request.ts";
+import { pull, type HubStore, type PullOptions, type StoredEntry, type StoredFile, type StoredPart } from "./pull.ts";
 
 const ABANDONED_HOURS = 1; // after which an unfinished download that nobody writes to may be taken, whoever began it
 const PART = ".part";

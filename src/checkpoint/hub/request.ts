@@ -1,6 +1,6 @@
 /** Requests to servers of published weights: redirects, the token, silence, refusals, and when to try again. */
 
-import { InputError, NetworkError } from "../core/errors.ts";
+import { InputError, NetworkError } from "../../core/errors.ts";
 
 /** How servers are reached. */
 export interface Connection {

@@ -5,18 +5,18 @@
  * Source: torch/serialization.py of PyTorch, whose `save` writes both formats.
  */
 
-import type { TypedArray } from "../core/dtype.ts";
-import { CheckpointError, shown } from "../core/errors.ts";
-import type { HostTensor } from "../core/host-tensor.ts";
-import { sizeOf } from "../core/shape.ts";
+import type { TypedArray } from "../../core/dtype.ts";
+import { CheckpointError, shown } from "../../core/errors.ts";
+import type { HostTensor } from "../../core/host-tensor.ts";
+import { sizeOf } from "../../core/shape.ts";
 import { unpickle } from "./pickle.ts";
 import type { PickleDict, PickleValue } from "./pickle-values.ts";
-import type { ByteSource, CheckpointReader } from "./reader.ts";
-import { decodeTensor, STORED_BYTES } from "./stored.ts";
+import type { ByteSource, CheckpointReader } from "../reader.ts";
+import { decodeTensor, STORED_BYTES } from "../stored.ts";
 import { stateDictOf } from "./state-dict.ts";
 import { elementWords, isContiguous, stridedRuns } from "./strides.ts";
-import { openLegacy } from "./torch-legacy.ts";
-import { TorchStorage, type TorchTensor } from "./torch-tensor.ts";
+import { openLegacy } from "./legacy.ts";
+import { TorchStorage, type TorchTensor } from "./tensor.ts";
 import { contentsOf, readZip, type ZipEntry } from "./zip.ts";
 
 const MAX_SHOWN = 16; // bytes of a wrong byte order in an error message

@@ -4,8 +4,8 @@
  * Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
  */
 
-import { CheckpointError, shown } from "../core/errors.ts";
-import type { ByteSource } from "./reader.ts";
+import { CheckpointError, shown } from "../../core/errors.ts";
+import type { ByteSource } from "../reader.ts";
 
 const LOCAL_HEADER = { signature: 0x04034b50, bytes: 30 };
 const CENTRAL_HEADER = { signature: 0x02014b50, bytes: 46 };

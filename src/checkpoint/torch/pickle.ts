@@ -6,7 +6,7 @@
  * Source: Python's Lib/pickletools.py, which describes each opcode.
  */
 
-import { CheckpointError, shown } from "../core/errors.ts";
+import { CheckpointError, shown } from "../../core/errors.ts";
 import { safeCallable } from "./pickle-globals.ts";
 import { OPCODES, REFUSED_OPCODES } from "./pickle-opcodes.ts";
 import { requireTree } from "./pickle-tree.ts";

@@ -3,12 +3,12 @@
  * kept is a {@link HubStore}'s business.
  */
 
-import { InputError, NetworkError } from "../core/errors.ts";
-import type { Hasher } from "../core/sha256.ts";
-import { download, type PartFile, type Received } from "./hub-download.ts";
-import { listFiles, probeFile } from "./hub-listing.ts";
-import { fileOf, findTarget, type HubFile, type Target } from "./hub-names.ts";
-import type { Connection } from "./hub-request.ts";
+import { InputError, NetworkError } from "../../core/errors.ts";
+import type { Hasher } from "../../core/sha256.ts";
+import { download, type PartFile, type Received } from "./download.ts";
+import { listFiles, probeFile } from "./listing.ts";
+import { fileOf, findTarget, type HubFile, type Target } from "./names.ts";
+import type { Connection } from "./request.ts";
 import { PUBLISHED, type PublishedModel } from "./manifest.ts";
 
 /** A complete file in the cache. */

@@ -5,7 +5,7 @@
 
 import { NumpyArray, NumpyDType, numpyScalar } from "./numpy.ts";
 import { describeValue, isSequence, PickleGlobal, requireKey, type PickleDict, type PickleValue, type Refuse } from "./pickle-values.ts";
-import { rebuildTensor, requireShape, TorchTensor } from "./torch-tensor.ts";
+import { rebuildTensor, requireShape, TorchTensor } from "./tensor.ts";
 
 /** What stands for a callable of Python: arguments in, data out. */
 export type SafeCallable = (args: readonly PickleValue[], refuse: Refuse) => PickleValue;

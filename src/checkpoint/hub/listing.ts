@@ -1,9 +1,9 @@
 /** Which files of a repository make a model: asked of the endpoint, or found by their usual names. */
 
-import { InputError } from "../core/errors.ts";
-import { fileOf, safePath, type HubFile, type Target } from "./hub-names.ts";
+import { InputError } from "../../core/errors.ts";
+import { fileOf, safePath, type HubFile, type Target } from "./names.ts";
 import { nearNames, PUBLISHED } from "./manifest.ts";
-import { persist, plainTag, request, shownAddress, Answer, type Connection } from "./hub-request.ts";
+import { persist, plainTag, request, shownAddress, Answer, type Connection } from "./request.ts";
 
 const MOST_LISTING_BYTES = 2 ** 25;
 

@@ -1,6 +1,6 @@
 /** Published weights that have a short name: `weights/manifest.json`, which becomes part of the bundle. */
 
-import manifest from "../../weights/manifest.json" with { type: "json" };
+import manifest from "../../../weights/manifest.json" with { type: "json" };
 
 /** A file of a published model. What is not known here comes from the server at the time of the download. */
 export interface PublishedFile {

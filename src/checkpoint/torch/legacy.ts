@@ -3,13 +3,13 @@
  * then each storage as the number of its elements (8 bytes) and the elements.
  */
 
-import { CheckpointError, shown } from "../core/errors.ts";
+import { CheckpointError, shown } from "../../core/errors.ts";
 import { TruncatedPickle, unpickle, type PersistentLoad, type Unpickled } from "./pickle.ts";
 import { describeValue, isSequence, PickleGlobal, type PickleValue } from "./pickle-values.ts";
-import type { ByteSource } from "./reader.ts";
-import { STORED_BYTES } from "./stored.ts";
-import { TorchStorage } from "./torch-tensor.ts";
-import type { TorchContents } from "./torch-file.ts";
+import type { ByteSource } from "../reader.ts";
+import { STORED_BYTES } from "../stored.ts";
+import { TorchStorage } from "./tensor.ts";
+import type { TorchContents } from "./file.ts";
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const VERSION = 1001;

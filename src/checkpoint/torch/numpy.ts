@@ -1,10 +1,10 @@
 /** NumPy's arrays and scalars as they stand in pickles. */
 
-import type { HostTensor } from "../core/host-tensor.ts";
-import { stridesOf } from "../core/shape.ts";
+import type { HostTensor } from "../../core/host-tensor.ts";
+import { stridesOf } from "../../core/shape.ts";
 import { describeValue, isSequence, type PickleValue, type Refuse } from "./pickle-values.ts";
-import { decodeTensor, storedBytes, storedElement, STORED_BYTES, type StoredDType, type StoredTensor } from "./stored.ts";
-import { requireShape } from "./torch-tensor.ts";
+import { decodeTensor, storedBytes, storedElement, STORED_BYTES, type StoredDType, type StoredTensor } from "../stored.ts";
+import { requireShape } from "./tensor.ts";
 import { elementWords, stridedRuns } from "./strides.ts";
 
 /** NumPy's codes: kind and bytes of one element. */

@@ -1,8 +1,8 @@
 /** Where the tensors of a model are in what `torch.save` was given. */
 
-import { CheckpointError, shown } from "../core/errors.ts";
+import { CheckpointError, shown } from "../../core/errors.ts";
 import { describeValue, PickleRecord, type PickleDict, type PickleValue } from "./pickle-values.ts";
-import { TorchTensor } from "./torch-tensor.ts";
+import { TorchTensor } from "./tensor.ts";
 
 /** Keys under which training scripts keep the state dict beside other things. */
 const WRAPPERS = ["model_state_dict", "state_dict", "model"];

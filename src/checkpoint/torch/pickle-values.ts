@@ -1,8 +1,8 @@
 /** What the pickles of Python become here: plain data, and inert records in place of everything else. */
 
-import { shown } from "../core/errors.ts";
+import { shown } from "../../core/errors.ts";
 import type { NumpyArray, NumpyDType } from "./numpy.ts";
-import type { TorchStorage, TorchTensor } from "./torch-tensor.ts";
+import type { TorchStorage, TorchTensor } from "./tensor.ts";
 
 const MAX_SHOWN = 100; // characters of a wrong value in an error message
 

@@ -1,6 +1,6 @@
 /** Walks over tensors whose elements do not lie in row-major order. */
 
-import { stridesOf } from "../core/shape.ts";
+import { stridesOf } from "../../core/shape.ts";
 
 /** Elements in one straight line: element i is number `position + i · positionStep` of the tensor, `offset + i · offsetStep` of the memory. */
 export interface StridedRun {

@@ -1,0 +1,5 @@
+/** Model definitions: ResNet, ViT, GPT-2 and recurrent decoders, with the names of published checkpoints. */
+export { GPT2, GPT2LMHeadModel, GPT2Model, IGNORED, type GPT2Cache, type GPT2Config, type GPT2Context } from "./gpt2.ts";
+export { RecurrentDecoder, type DecoderState, type RecurrentDecoderConfig } from "./lstm.ts";
+export { RESNET, ResNet, type ResNetConfig, type ResNetFeatures } from "./resnet.ts";
+export { VisionTransformer, VIT, type ViTConfig, type ViTFeatures } from "./vit.ts";
