@@ -7,10 +7,13 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { brotliDecompressSync } from "node:zlib";
-import puppeteer, { type Browser } from "puppeteer-core";
+import { build } from "esbuild";
+import puppeteer, { type Browser, type Page } from "puppeteer-core";
 
 const FLAGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--disable-gpu-sandbox", "--use-webgpu-adapter=swiftshader", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
 const PATIENCE = 600_000; // ms for one answer of the page: software adapters are slow
+
+const MODULE_PATIENCE = 60_000; // ms until a module has run: two cores may be busy with other tests
 
 /** Unpacks the Chromium that npm's `@sparticuz/chromium` carries, once, with the libraries it needs. */
 export function unpackChromium(): { folder: string; executable: string; libraries: string } {
@@ -62,4 +65,55 @@ export async function serve(pages: Pages, onPost: (body: string) => void = () =>
   const server = createServer((request, response) => void answer(request, response).catch(() => response.destroy()));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { origin: `http://localhost:${(server.address() as AddressInfo).port}`, server };
+}
+
+/** A module of `test/pages` at work in a browser. */
+export interface ModulePage {
+  /** What the module exports is in the global `exported`. */
+  readonly page: Page;
+  /** Errors of the page and its console so far. */
+  readonly problems: readonly string[];
+  /** Loads it again; what it keeps in the browser's storage stays. */
+  reload(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Bundles a module of `test/pages` for browsers, serves it, and opens it in Chromium.
+ * @param files What else the page can fetch.
+ */
+export async function openModule(name: string, files: Pages = {}): Promise<ModulePage> {
+  const { outputFiles } = await build({
+    stdin: { contents: `import * as exported from "./${name}"; Object.assign(globalThis, { exported });`, resolveDir: new URL("pages", import.meta.url).pathname },
+    bundle: true,
+    format: "esm",
+    platform: "browser",
+    write: false,
+  });
+  const { origin, server } = await serve({
+    "/": { type: "text/html", body: '<!doctype html><title>test</title><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>' },
+    "/page.mjs": { type: "text/javascript", body: outputFiles[0].contents },
+    ...files,
+  });
+  const browser = await openBrowser().catch((error: unknown) => {
+    server.close();
+    throw error;
+  });
+  const page = await browser.newPage();
+  const problems: string[] = [];
+  page.on("pageerror", (error) => problems.push(error instanceof Error ? error.message : String(error)));
+  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  const close = async (): Promise<void> => {
+    await browser.close();
+    server.close();
+  };
+  const reload = async (): Promise<void> => {
+    await page.goto(origin);
+    await page.waitForFunction(() => "exported" in globalThis, { timeout: MODULE_PATIENCE }).catch(async (error: unknown) => {
+      await close();
+      throw new Error(`${name} did not load: ${problems.join("; ") || String(error)}`, { cause: error });
+    });
+  };
+  await reload();
+  return { page, problems, reload, close };
 }

@@ -246,7 +246,7 @@ describe("checkpoint metadata", () => {
     ["a file without metadata", { format: undefined }, "not a sightline checkpoint"],
     ["a newer file", { version: "2" }, "this checkpoint is of version 2; expected at most 1 (update sightline"],
     ["a version that is no number", { version: "one" }, 'version must be 1; got "one"'],
-    ["no version", { version: undefined }, "version must be 1; got undefined"],
+    ["no version", { version: undefined }, "version must be 1; got nothing"],
     ["no system", { system: undefined }, "must name its system; got none"],
     ["no config", { config: undefined }, "must hold config in its metadata"],
     ["a vocabulary that is not JSON", { vocabulary: "[" }, 'vocabulary must be JSON; got "["'],

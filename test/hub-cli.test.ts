@@ -52,6 +52,12 @@ describe("sightline pull", () => {
     expect(json.models[0]).toEqual({ name: "resnet18", about: expect.any(String) as string, licence: "BSD-3-Clause", fits: ["resnet"], source: "https://download.pytorch.org/models/", size: 46_830_571, cached: "no" });
   });
 
+  test.each([[["--file", "config.json", "gpt2"], "--file config.json gpt2"], [["--revision", "main"], "--revision main"], [["--force"], "--force"]])("%j without a name lists nothing", async (args, typed) => {
+    const { code, stdout, stderr } = await cli.run("pull", "--cache", cache, ...args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toBe(`error: ${typed} must come with the name of weights; got no name (put the name first: sightline pull NAME --file PATH; without options sightline pull lists the names)\n`);
+  });
+
   test("downloads, prints the paths, and finds them in the cache afterwards, offline too", async () => {
     const paths = ["config.json", "model.safetensors"].map((path) => join(cache, "hf/org/model/main", path));
     expect(await run()).toEqual({ code: 0, stdout: `${paths.join("\n")}\n`, stderr: "org/model: 2 files, 300.0 KB, downloaded\n" });

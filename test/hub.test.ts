@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFi
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { BrowserStore } from "../src/checkpoint/hub/browser.ts";
 import { cacheFolder, FileStore, hubOptions, resolveModel } from "../src/checkpoint/hub/files.ts";
 import { findTarget, parseEndpoint, safePath } from "../src/checkpoint/hub/names.ts";
 import { pull, type PullOptions, type PullProgress } from "../src/checkpoint/hub/pull.ts";
@@ -31,6 +32,7 @@ afterEach(() => {
   server.forget();
   storage.forget();
   vi.unstubAllEnvs();
+  vi.unstubAllGlobals();
 });
 
 /** A pull from the loopback server, without the waits of real life. */
@@ -504,9 +506,22 @@ describe("offline", () => {
     expect(hubOptions()).toMatchObject({ connection: { endpoint: "https://mirror.test", token: "hf_x" }, offline: true });
     expect(cacheFolder()).toBe(join("/somewhere", "hub"));
     expect(cacheFolder({ XDG_CACHE_HOME: "/c" })).toMatch(/sightline.hub$/);
+    for (const damaged of ["hf_a\nhf_b", "hf_a b", "hf_\u20ac"]) {
+      vi.stubEnv("HF_TOKEN", damaged);
+      expect(() => hubOptions()).toThrow(new InputError(`HF_TOKEN must be one word of letters, digits and signs; got ${damaged.length} characters, of which some are others`, "copy the token again, or unset HF_TOKEN"));
+    }
+    vi.stubEnv("HF_TOKEN", "");
+    expect(hubOptions().connection.token).toBeUndefined();
     vi.stubEnv("SIGHTLINE_OFFLINE", "0");
     expect(hubOptions({ endpoint: "http://a.test" })).toMatchObject({ connection: { endpoint: "http://a.test" }, offline: false });
   });
+});
+
+test("a page that may not store files is told so", async () => {
+  for (const navigator of [{}, { storage: {} }, { storage: { getDirectory: async () => ({}) } }]) {
+    vi.stubGlobal("navigator", navigator); // as on a page from http
+    await expect(new BrowserStore().list()).rejects.toThrow(new InputError("the browser does not let this page store files", "leave private browsing, and open the page from https or localhost"));
+  }
 });
 
 describe("cache", () => {

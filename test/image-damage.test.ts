@@ -55,6 +55,30 @@ describe("damaged pictures", () => {
     expect(slowest).toBeLessThan(2000);
   });
 
+  // Each block is its mean alone, one bit, and 14 more scans go over all of them in 32,768 blocks a bit.
+  test("128 KB that claim 64 megapixels take at most 2 s of computing", () => {
+    const side = 8000;
+    const segment = (marker: number, ...body: number[]): number[] => [0xff, marker, 0, body.length + 2, ...body];
+    const oneCode = (table: number, symbol: number): number[] => segment(0xc4, table, 1, ...Array<number>(15).fill(0), symbol);
+    const scan = (first: number, last: number, bits: number, bytes: number): number[] => [...segment(0xda, 1, 1, 0, first, last, bits), ...Array<number>(bytes).fill(0)];
+    const bytes = Uint8Array.from([
+      0xff,
+      0xd8,
+      ...segment(0xdb, 0, ...Array<number>(64).fill(1)),
+      ...segment(0xc2, 8, side >> 8, side & 255, side >> 8, side & 255, 1, 1, 0x11, 0),
+      ...oneCode(0, 0),
+      ...oneCode(0x10, 0xe0),
+      ...scan(0, 0, 0, side ** 2 / 64 / 8 + 1),
+      ...scan(1, 63, 13, 200),
+      ...Array.from({ length: 13 }, (_, i) => scan(1, 63, ((13 - i) << 4) | (12 - i), 200)).flat(),
+      0xff,
+      0xd9,
+    ]);
+    const start = process.cpuUsage();
+    expect(decodeImage(bytes, "a.jpg").data.length).toBe(3 * side ** 2);
+    expect(process.cpuUsage(start).user / 1e6).toBeLessThan(2);
+  });
+
   test("a scan that repeats another is refused, so that a small file cannot ask for endless work", () => {
     const bytes = golden("grey-progressive-19x13.jpg");
     const lastScan = Buffer.from(bytes).lastIndexOf(Buffer.from([0xff, 0xda]));

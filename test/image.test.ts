@@ -228,7 +228,11 @@ describe("PNG", () => {
     expect(refusal(withChecksums(changed(23, 80)))).toMatch(/don't unpack: it unpacks to 1640 of 3280 bytes/);
     expect(decodeImage(withChecksums(changed(23, 20)), "a.png").height).toBe(20);
     expect(refusal(withChecksums(changed(21, 1)))).toMatch(/don't unpack: \d+ bytes cannot unpack to 2688616/);
-    expect(refusal(withChecksums(changed(20, 0x7f)))).toContain("at most 64 megapixels");
+    expect(refusal(withChecksums(changed(20, 0x7f)))).toContain("at most 1000000 pixels a side; got 40×2130706472");
+    const square = withChecksums(Uint8Array.from([...bytes.subarray(0, 16), 0, 1, 0, 0, 0, 1, 0, 0, ...bytes.subarray(24)]));
+    expect(refusal(square)).toContain("at most 64 megapixels; got 65536×65536 = 4295.0");
+    const wide = writePng({ ...parts, colourType: 6, depth: 16, pixel: () => [0, 0, 0, 0] });
+    expect(refusal(wide, { maxMegapixels: 0.006 })).toContain("at most 0.0015 megapixels; got 40×40 = 0.0 "); // of 64 bits a pixel a quarter
     expect(refusal(withChecksums(changed(37, 0)))).toContain("no chunk at byte 33");
     expect(refusal(writePng({ ...parts, colourType: 3 }))).toContain("it has no palette");
     expect(refusal(writePng({ ...parts, depth: 4, colourType: 6, pixel: () => [0, 0, 0, 0] }))).toContain("type 6 with 4 bits");
@@ -241,6 +245,7 @@ describe("anything else", () => {
     ["a GIF", "GIF89a......"],
     ["a WebP picture", "RIFF\0\0\0\0WEBPVP8 "],
     ["a HEIC picture", "\0\0\0\x18ftypheic"],
+    ["a video", "\0\0\0\x20ftypisom"],
     ["a web page", "<!DOCTYPE html><html>"],
     ["a Git LFS pointer", "version https://git-lfs.github.com/spec/v1"],
     ["5 bytes that begin with 68 65 6c 6c", "hello"],

@@ -46,6 +46,14 @@ describe("inflate", () => {
     expect(() => inflate(Uint8Array.from([...header, ...stream, 0, 0, 0, 0, 0, 0]), 5)).toThrow(message);
   });
 
+  test("800,000 blocks of nothing take at most 2 s of computing", () => {
+    // Four blocks of 10 bits in 5 bytes, each 0, 01 and seven zeros from the lowest bit on.
+    const blocks = Uint8Array.from({ length: 1_000_000 }, (_, i) => [0b0000_0010, 0b0000_1000, 0b0010_0000, 0b1000_0000, 0][i % 5]);
+    const start = process.cpuUsage();
+    expect(() => inflate(Buffer.concat([Uint8Array.of(0x78, 0x01), blocks]), 5)).toThrow(InflateError);
+    expect(process.cpuUsage(start).user / 1e6).toBeLessThan(2);
+  });
+
   test("refuses what so few bytes cannot hold, before taking memory for it", () => {
     expect(() => inflate(deflateSync(new Uint8Array(10)), 2 ** 40)).toThrow(/\d+ bytes cannot unpack to 1099511627776/);
   });

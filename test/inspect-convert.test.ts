@@ -96,6 +96,13 @@ describe("sightline inspect", () => {
     for (const [name, { dtype }] of STORED) expect(printed.filter((line) => line.startsWith(name) && line.includes(` ${dtype} `)), name).toHaveLength(1);
   });
 
+  test("keeps a name with line breaks in its row", async () => {
+    await write("broken.safetensors", new Map([["a\nb\t\u001b[31m", { dtype: "F32", shape: [1], values: [1] }]]), { "k\n": "v" });
+    const printed = lines(await inspected(cli.path("broken.safetensors")));
+    expect(printed.at(-1)).toBe("a\\u000ab\\u0009\\u001b[31m  F32    [1]        4");
+    expect(printed).toContain("  k\\u000a  v");
+  });
+
   test("reads values on demand", async () => {
     const printed = lines(await inspected(cli.path("resnet.safetensors"), { values: true }));
     expect(printed.at(-1)).toMatch(/^module\.layer1\.0\.conv1\.weight +F32 +\[2, 2\] +16 +-1 +4 +1\.667 +1$/);
@@ -158,11 +165,19 @@ describe("sightline convert", () => {
     await reader.close();
   });
 
+  test("counts what is beyond the range of bf16", async () => {
+    await write("wider.safetensors", new Map([["x", { dtype: "F32", shape: [4], values: [3.38e38, 3.4e38, -Infinity, NaN] }]]));
+    const { stderr } = await converted("wider.safetensors", "rounded.safetensors", { dtype: "bf16" });
+    expect(stderr).toContain("warning: 1 value beyond the range of bf16 became infinite (f32 would not lose them)\n");
+    const { data } = (await loadSafetensors(cli.path("rounded.safetensors"))).tensors.get("x")!;
+    expect([Number.isFinite(data[0]), ...data.slice(1)]).toEqual([true, Infinity, -Infinity, NaN]);
+  });
+
   test("counts what is beyond the range of f16", async () => {
     await write("wide.safetensors", new Map([["x", { dtype: "F32", shape: [5], values: [65519, 65520, -1e9, Infinity, NaN] }]]));
     const { code, stderr } = await converted("wide.safetensors", "narrow.safetensors", { dtype: "f16" });
     expect(code).toBe(0);
-    expect(stderr).toContain("warning: 2 values lie beyond the range of f16 and became infinite (bf16 would hold them)\n");
+    expect(stderr).toContain("warning: 2 values beyond the range of f16 became infinite (bf16 would not lose them)\n");
     expect([...(await loadSafetensors(cli.path("narrow.safetensors"))).tensors.get("x")!.data]).toEqual([65504, Infinity, -Infinity, Infinity, NaN]);
   });
 

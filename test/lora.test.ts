@@ -115,6 +115,11 @@ describe("LoRA on GPT-2", () => {
     const wider = gpt2(1);
     addLoRA(wider, builder(9), { rank: 3 });
     await expect(loadAdapters(wider, await openSafetensorsSource(memorySource(bytes), "a.safetensors"))).rejects.toThrow(/misshapen/);
+    const before = await logitsOf(other);
+    const integers = tensors.map(([name, tensor], i) => [name, i === tensors.length - 1 ? { ...tensor, dtype: "i32", data: new Int32Array(tensor.data.length) } : { ...tensor, data: tensor.data.map((value) => 2 * value) }] as (typeof tensors)[number]);
+    const mixed = await openSafetensorsSource(memorySource(new Uint8Array(await new Blob(writeSafetensors(integers) as Uint8Array<ArrayBuffer>[]).arrayBuffer())), "a.safetensors");
+    await expect(loadAdapters(other, mixed)).rejects.toThrow(/must be stored as floats for .*lora_B\.weight; got I32/);
+    expect(await logitsOf(other)).toEqual(before);
     await expect(loadAdapters(gpt2(1), await openSafetensorsSource(memorySource(bytes), "a.safetensors"))).rejects.toThrow("must have adapters");
   });
 

@@ -1,9 +1,14 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { InputError, ShapeError } from "../src/core/errors.ts";
+import { Captioner } from "../src/caption/captioner.ts";
+import type { StorytellerConfig } from "../src/caption/storyteller.ts";
 import type { Image } from "../src/data/image.ts";
+import { sceneSource } from "../src/data/pictures.ts";
 import { fit, parsePreprocessing, preprocess, PREPROCESSING, squash } from "../src/data/preprocess.ts";
 import { resize } from "../src/data/resize.ts";
+import { Vocabulary } from "../src/data/vocabulary.ts";
+import type { Device } from "../src/device/device.ts";
 
 /** A picture with every level and sharp edges, made the same way for Pillow. */
 function pattern(width: number, height: number): Image {
@@ -85,6 +90,22 @@ describe("resize", () => {
   });
 });
 
+describe("a window of a resized picture", () => {
+  test.each([
+    ["smaller", 20, 9],
+    ["larger", 50, 70],
+    ["of the same width", 31, 12],
+    ["of the same size", 31, 23],
+  ])("has its pixels: %s", (_, width, height) => {
+    for (const filter of ["bilinear", "bicubic"] as const) {
+      const whole = resize(pattern(31, 23), width, height, filter);
+      const window = { left: 3, top: 2, width: width - 7, height: height - 6 };
+      const expected = Array.from({ length: window.height }, (_row, y) => Array.from(whole.data.subarray(((2 + y) * width + 3) * 3, ((2 + y) * width + width - 4) * 3)));
+      expect(resize(pattern(31, 23), width, height, filter, window)).toEqual({ width: width - 7, height: height - 6, data: Uint8Array.from(expected.flat()) });
+    }
+  });
+});
+
 describe("preprocess", () => {
   test("gives planes of (v / 255 − mean) / std", () => {
     const image: Image = { width: 1, height: 1, data: Uint8Array.from([0, 51, 255]) };
@@ -124,6 +145,15 @@ describe("preprocess", () => {
     }
   });
 
+  test.each([
+    [1, 60_000],
+    [60_000, 1],
+  ])("crops a line of %i×%i without scaling it whole, which would take 12 GB", (width, height) => {
+    const { data, ...size } = fit(pattern(width, height), PREPROCESSING.imagenetV1);
+    expect(size).toEqual({ width: 224, height: 224 });
+    expect(new Set(data).size).toBeGreaterThan(100);
+  });
+
   // Sizes that torchvision 0.14's GeneralizedRCNNTransform(800, 1333) gives.
   test.each([
     [640, 480, 1066, 800],
@@ -152,6 +182,16 @@ describe("preprocess", () => {
     for (const preset of Object.values(PREPROCESSING)) {
       expect(parsePreprocessing(JSON.parse(JSON.stringify(preset)))).toEqual(preset);
     }
+  });
+
+  test("names the file it was read from", () => {
+    expect(() => parsePreprocessing({}, "best.safetensors")).toThrow("parsePreprocessing: size of best.safetensors must be a whole number of pixels; got undefined");
+  });
+
+  test("pictures that keep their shape are refused where batches are made", () => {
+    expect(() => sceneSource(1, { train: 1, validation: 1, test: 1 }, PREPROCESSING.fasterRcnn)).toThrow('sceneSource: pictures must be resized to one size, by "squash" or "crop"; got "keep"');
+    const config = { model: {} as StorytellerConfig, maxLength: 3 };
+    expect(() => new Captioner({} as Device, config, new Vocabulary(["<pad>", "<start>", "<end>", "<unk>"]), PREPROCESSING.fasterRcnn, 1)).toThrow('Captioner: pictures must be resized to one size, by "squash" or "crop"; got "keep"');
   });
 
   test.each([

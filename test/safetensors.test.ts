@@ -163,10 +163,20 @@ describe("conversion", () => {
   });
 });
 
+it("an integer that is too large is named by its place in the tensor, also where it is read in parts", async () => {
+  const large = file({ ids: entry("I64", [3], 0, 24) }, [...Array<number>(20).fill(0), 1, 0, 0, 0]);
+  const reader = await openSafetensorsSource({ size: large.length, read: async (begin, end) => large.subarray(begin, end), close: async () => undefined }, "file");
+  await expect(reader.readPart("ids", 1, 3)).rejects.toThrow("got 4294967296 at element 2");
+});
+
 describe("refusals", () => {
   const x = entry("F32", [1], 0, 4);
   const four = [0, 0, 0, 0];
+  const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`; // JSON.parse reads that, JSON.stringify overflows the stack
   const cases: [what: string, bytes: Uint8Array, message: string][] = [
+    ["metadata that is nested deeply", file(`{"__metadata__":${deep}}`), "__metadata__ must map strings to strings; got a value that is nested too deeply"],
+    ["a tensor that is nested deeply", file(`{"x":${deep}}`), 'tensor "x": must be an object of dtype, shape and data_offsets; got a value that is nested too deeply'],
+    ["a shape that is nested deeply", file(`{"x":{"dtype":"F32","shape":${deep},"data_offsets":[0,4]}}`, four), "shape must be a list of whole numbers; got a value that is nested too deeply"],
     ["an empty file", new Uint8Array(0), "must be at least 8 bytes long; got 0"],
     ["a file of seven bytes", new Uint8Array(7), "must be at least 8 bytes long; got 7"],
     ["a length above the limit", file("{}", [], 100_000_001n), "the header must be at most 100000000 bytes long; got 100000001"],

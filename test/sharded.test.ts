@@ -119,6 +119,8 @@ describe("an index", () => {
     ["an absolute path", '{"weight_map":{"a":"/etc/passwd"}}', 'got "/etc/passwd" for "a"'],
     ["a drive", '{"weight_map":{"a":"C:x"}}', 'got "C:x" for "a"'],
     ["a path of Windows", '{"weight_map":{"a":"..\\\\x"}}', 'for "a"'],
+    ["a line break", '{"weight_map":{"a":"x\\ny"}}', 'got "x\\ny" for "a"'],
+    ["lists in lists", `{"weight_map":{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}}`, "got a value that is nested too deeply"],
     ["a null byte", '{"weight_map":{"a":"x\\u0000y"}}', 'for "a"'],
     ["no name", '{"weight_map":{"a":""}}', 'got "" for "a"'],
   ])("refuses %s", (_what, text, message) => {
@@ -127,7 +129,7 @@ describe("an index", () => {
   });
 
   test("takes a key that is named like a field of every object, and metadata of any kind", () => {
-    const { weightMap, metadata } = parseShardIndex('{"metadata":{"total_size":12,"note":"x"},"weight_map":{"__proto__":"a.safetensors","constructor":"sub/b.safetensors"}}', "index.json");
+    const { weightMap, metadata } = parseShardIndex('{"metadata":{"total_size":12,"note":"x","more":{"a":1}},"weight_map":{"__proto__":"a.safetensors","constructor":"sub/b.safetensors"}}', "index.json");
     expect([...weightMap]).toEqual([["__proto__", "a.safetensors"], ["constructor", "sub/b.safetensors"]]);
     expect(metadata).toEqual({ total_size: "12", note: "x" });
   });
@@ -175,6 +177,8 @@ describe("openCheckpoint", () => {
     expect(await allOf(await openCheckpoint(folder))).toEqual(TENSORS);
     await mkdir(join(folder, "empty"));
     await expect(openCheckpoint(join(folder, "empty"))).rejects.toThrow(`${join(folder, "empty")}: a folder must hold model.safetensors, model.safetensors.index.json, pytorch_model.bin or pytorch_model.bin.index.json; got an empty folder`);
+    await writeFile(join(folder, "empty", "best.pth"), "x");
+    await expect(openCheckpoint(join(folder, "empty"))).rejects.toThrow(`got others: best.pth (give the file's own path, such as ${join(folder, "empty", "best.pth")})`);
   });
 
   test("goes by what is in a file, not by its name", async () => {
@@ -210,6 +214,8 @@ describe("openCheckpoint", () => {
     ["a NumPy array", "\x93NUMPY\x01\0", "got a NumPy array"],
     ["a NumPy archive", zipOf("weight.npy"), "got a NumPy archive (.npz)"],
     ["an ONNX model", "\x08\x07\x12\x07pytorch", "got an ONNX model"],
+    ["a photograph", "\xff\xd8\xff\xe0\0", "got a JPEG picture"],
+    ["a drawing", "\x89PNG\r\n\x1a\n", "got a PNG picture"],
     ["a packed file", "\x1f\x8b\x08\0", "got a file compressed by gzip"],
     ["a zip file of something else", zipOf("word/document.xml"), "model.safetensors: "],
     ["text", "hello", "model.safetensors: must be at least 8 bytes long; got 5"],
@@ -221,7 +227,9 @@ describe("openCheckpoint", () => {
   });
 
   test("shows the first bytes of a file that it does not know", async () => {
-    await writeFile(join(folder, "weights.bin"), "hello");
-    await expect(openCheckpoint(join(folder, "weights.bin"))).rejects.toThrow("got bytes 68 65 6c 6c at its start");
+    await writeFile(join(folder, "weights.bin"), Uint8Array.of(1, 2, 3, 255, 5));
+    await expect(openCheckpoint(join(folder, "weights.bin"))).rejects.toThrow("got bytes 01 02 03 ff at its start");
+    await writeFile(join(folder, "notes.txt"), "hello \"you\"\r\nsecond line");
+    await expect(openCheckpoint(join(folder, "notes.txt"))).rejects.toThrow('got text that begins with "hello \\"you\\"" (give the file with the weights, such as model.safetensors)');
   });
 });

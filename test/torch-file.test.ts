@@ -218,6 +218,50 @@ describe("by hand", () => {
   });
 });
 
+test("a shape that grows after it was checked stays as it was", async () => {
+  const list = (index: number, value: number): number[] => [...op.emptyList, ...op.put(index), ...op.int(value), ...op.append];
+  const grow = (index: number): number[] => [...op.get(index), ...op.int(1000), ...op.append];
+  const weight = [...op.global("torch._utils", "_rebuild_tensor_v2"), ...tuple(storage("torch.FloatStorage", "0", 2), op.int(0), list(1, 2), list(2, 1), op.false, op.none), ...op.reduce];
+  const reader = await open(file(dict({ model: dict({ weight }), shape: grow(1), strides: grow(2) }), { 0: floats(3, 4) }));
+  expect(reader.values.get("shape")).toEqual([2, 1000]);
+  expect(await reader.read("weight")).toEqual({ dtype: "f32", shape: [2], data: Float32Array.of(3, 4) });
+});
+
+describe("a description of gigabytes is refused before it is read", () => {
+  /** Bytes with a hole of zeros before the byte `at`, and how much was read at once. */
+  function withHole(bytes: Uint8Array, at: number, hole: number): ByteSource & { readonly most: () => number } {
+    let most = 0;
+    const read = async (begin: number, end: number): Promise<Uint8Array> => {
+      most = Math.max(most, end - begin);
+      const filled = new Uint8Array(end - begin);
+      if (begin < at) filled.set(bytes.subarray(begin, Math.min(at, end)));
+      const after = Math.max(begin, at + hole);
+      if (after < end) filled.set(bytes.subarray(after - hole, end - hole), after - begin);
+      return filled;
+    };
+    return { size: bytes.length + hole, read, close: async () => undefined, most: () => most };
+  }
+
+  test("legacy", async () => {
+    const source = withHole(Uint8Array.from([0x80, 2, 0x58, ...uint(0xffffffff, 4)]), 7, 2 ** 33);
+    await expect(openTorchSource(source, "model.pth")).rejects.toThrow("model.pth: the pickles before the values must end within 268435456 bytes; got more");
+    expect(source.most()).toBe(2 ** 28);
+  });
+
+  test("zip", async () => {
+    const name = "model/data.pkl";
+    const size = 2 ** 28 + 1;
+    const bytes = zip([[name, new Uint8Array()]]);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const header = 30 + view.getUint16(26, true) + view.getUint16(28, true);
+    for (const at of [20, 24]) view.setUint32(header + at, size, true);
+    view.setUint32(bytes.length - 6, header + size, true); // where the list of the entries begins
+    const source = withHole(bytes, header, size);
+    await expect(openTorchSource(source, "model.pth")).rejects.toThrow('model.pth: "model/data.pkl" must have at most 268435456 bytes; got 268435457');
+    expect(source.most()).toBeLessThan(2 ** 17);
+  });
+});
+
 describe("strided runs", () => {
   test("visit each element of a range once, at its place", () => {
     const random = new Generator(5);

@@ -5,7 +5,7 @@ import { CheckpointError } from "../core/errors.ts";
 import type { HostInput, HostTensor } from "../core/host-tensor.ts";
 import { Generator, type GeneratorState } from "../core/rng.ts";
 import type { Image } from "../data/image.ts";
-import { parsePreprocessing, preprocess, type Preprocessing } from "../data/preprocess.ts";
+import { parsePreprocessing, preprocess, requireSquare, type Preprocessing } from "../data/preprocess.ts";
 import { END, Vocabulary } from "../data/vocabulary.ts";
 import type { Device } from "../device/device.ts";
 import { beamDecoder, wordByWordDecoder, type TextDecoder } from "./decode.ts";
@@ -55,8 +55,9 @@ export class Captioner {
   readonly model: Storyteller;
   private readonly decoders = new Map<string, TextDecoder>();
 
-  /** A captioner with initial weights drawn from the seed. */
+  /** A captioner with initial weights drawn from the seed. @throws InputError if the preprocessing gives pictures of any shape. */
   constructor(device: Device, config: CaptionerConfig, vocabulary: Vocabulary, preprocessing: Preprocessing, seed: number) {
+    requireSquare(preprocessing, "Captioner");
     this.device = device;
     this.config = config;
     this.vocabulary = vocabulary;
@@ -74,7 +75,7 @@ export class Captioner {
     if (metadata.system !== SYSTEM) {
       throw new CheckpointError(`${name}: expected a checkpoint of the system "${SYSTEM}"; got one of "${metadata.system}"`, "choose another file with --model");
     }
-    const captioner = new Captioner(device, parseConfig(metadata.config, name), Vocabulary.fromJson(metadata.vocabulary), parsePreprocessing(metadata.preprocessing), 0);
+    const captioner = new Captioner(device, parseConfig(metadata.config, name), Vocabulary.fromJson(metadata.vocabulary), parsePreprocessing(metadata.preprocessing, name), 0);
     captioner.load(file.tensors, name);
     return captioner;
   }

@@ -1,11 +1,12 @@
 /** Files of LoRA adapters alone, with the names that Hugging Face's PEFT gives them. */
 
+import { hostDType } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
-import { hostDType } from "../core/dtype.ts";
 import { adaptersOf } from "../nn/lora.ts";
 import type { Module } from "../nn/module.ts";
-import { matchKeys } from "./matching.ts";
+import { checkTypes } from "./load.ts";
+import { matchKeys, shapesOf } from "./matching.ts";
 import type { CheckpointReader } from "./reader.ts";
 
 const PEFT_PREFIX = "base_model.model.";
@@ -23,10 +24,11 @@ export async function adapterState(model: Module): Promise<{ tensors: [string, H
  */
 export async function loadAdapters(model: Module, reader: CheckpointReader): Promise<void> {
   const { tensors, alpha } = adaptersOf(model);
-  const shapes = (entries: ReadonlyMap<string, { readonly shape: readonly number[] }>): Map<string, readonly number[]> => new Map([...entries].map(([key, { shape }]) => [key, shape]));
   const prefix = [...reader.tensors.keys()].every((key) => key.startsWith(PEFT_PREFIX)) ? PEFT_PREFIX : "";
-  const { assemblies } = matchKeys(shapes(tensors), shapes(reader.tensors), { file: reader.file, prefix });
+  const match = matchKeys(shapesOf(tensors), shapesOf(reader.tensors), { file: reader.file, prefix });
+  checkTypes(tensors, match, reader);
   const { lora_alpha: stored } = reader.metadata;
   if (stored !== undefined && Number(stored) !== alpha) throw new CheckpointError(`${reader.file}: its adapters were trained with alpha ${stored}; the model's have ${alpha}`, `call addLoRA with alpha: ${stored}`);
-  for (const [name, { pieces }] of assemblies) tensors.get(name)!.write((await reader.read(pieces[0])).data);
+  const read = [...match.assemblies].map(async ([name, { pieces }]) => [name, await reader.read(pieces[0])] as const);
+  for (const [name, { data }] of await Promise.all(read)) tensors.get(name)!.write(data);
 }

@@ -5,18 +5,19 @@ import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { CheckpointError, InputError } from "../core/errors.ts";
+import { CheckpointError, InputError, printable } from "../core/errors.ts";
 import { openSafetensorsSource, safetensorsHeader, writeSafetensors } from "./safetensors.ts";
 import { planShards, shardIndex, type Shard } from "./sharded.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
-import { openCheckpointSource } from "./open.ts";
+import { openCheckpointSource, USUAL_WEIGHTS } from "./open.ts";
 import type { ByteSource, CheckpointReader } from "./reader.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
 import type { StoredTensor } from "./stored.ts";
 import type { TorchReader } from "./torch/file.ts";
 
 const READ_BYTES = 1 << 28; // one read call moves at most 2 GiB - 1
-const WEIGHTS = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"]; // the names that are published
+const WEIGHTS = /\.(?:safetensors|pt|pth|bin)$/;
+const MAX_LISTED = 4; // files that a message names
 const FOLDER_SYNC_REFUSALS = new Set(["EACCES", "EINVAL", "EISDIR", "ENOTSUP", "EPERM"]); // by some platforms and network mounts
 
 function codeOf(error: unknown): string {
@@ -158,9 +159,12 @@ async function openWith<T>(path: string, read: (source: ByteSource) => Promise<T
 /** The file with the weights in a folder. */
 async function findWeights(folder: string): Promise<string> {
   const names = await attempt("read", folder, readdir(folder));
-  const found = WEIGHTS.find((name) => names.includes(name));
+  const found = USUAL_WEIGHTS.find((name) => names.includes(name));
   if (found !== undefined) return join(folder, found);
-  throw new InputError(`${folder}: a folder must hold ${WEIGHTS.slice(0, -1).join(", ")} or ${WEIGHTS.at(-1)}; got ${names.length === 0 ? "an empty folder" : "none of them"}`, "give the path of the file with the weights");
+  const others = names.filter((name) => WEIGHTS.test(name)).toSorted();
+  const got = names.length === 0 ? "an empty folder" : others.length === 0 ? "none of them" : `others: ${others.slice(0, MAX_LISTED).map(printable).join(", ")}`;
+  const hint = others.length === 0 ? "give the path of the file with the weights" : `give the file's own path, such as ${printable(join(folder, others[0]))}`;
+  throw new InputError(`${folder}: a folder must hold ${USUAL_WEIGHTS.slice(0, -1).join(", ")} or ${USUAL_WEIGHTS.at(-1)}; got ${got}`, hint);
 }
 
 /**

@@ -1,13 +1,13 @@
 /** Loading a checkpoint into a module: everything is checked first, then tensors stream from the file to the device. */
 
 import { hostDType, typedArray, type TypedArray } from "../core/dtype.ts";
-import { CheckpointError } from "../core/errors.ts";
+import { CheckpointError, shown } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import type { Module } from "../nn/module.ts";
 import type { Assembly } from "./layouts.ts";
-import { assembledShape, matchKeys, type KeyMatch, type KeyShapes, type MatchOptions } from "./matching.ts";
+import { assembledShape, matchKeys, shapesOf, type KeyMatch, type MatchOptions } from "./matching.ts";
 import { partsOf, type CheckpointReader } from "./reader.ts";
 import { hostDTypeOf } from "./stored.ts";
 
@@ -28,10 +28,6 @@ export interface LoadReport {
   readonly ignored: readonly string[];
 }
 
-function shapesOf(entries: ReadonlyMap<string, { readonly shape: readonly number[] }>): KeyShapes {
-  return new Map([...entries].map(([key, { shape }]) => [key, shape]));
-}
-
 /**
  * Puts a tensor together from stored ones, such as query, key and value in one matrix. Gradients that are stored under a
  * layout's names are put together in the same way.
@@ -40,7 +36,7 @@ function shapesOf(entries: ReadonlyMap<string, { readonly shape: readonly number
 export async function assemble({ pieces, transposed }: Assembly, reader: CheckpointReader): Promise<HostTensor> {
   const stored = pieces.map((piece) => {
     const tensor = reader.tensors.get(piece);
-    if (tensor === undefined) throw new CheckpointError(`${reader.file}: must hold the tensor ${JSON.stringify(piece)}; got none of that name`);
+    if (tensor === undefined) throw new CheckpointError(`${reader.file}: must hold the tensor ${shown(piece)}; got none of that name`);
     return tensor;
   });
   const shape = assembledShape(stored.map((tensor) => tensor.shape), transposed);
@@ -60,7 +56,8 @@ export async function assemble({ pieces, transposed }: Assembly, reader: Checkpo
   return { dtype, shape, data };
 }
 
-function checkTypes(tensors: ReadonlyMap<string, Tensor>, { assemblies }: KeyMatch, reader: CheckpointReader): void {
+/** Refuses floats where integers must be, and the other way round. */
+export function checkTypes(tensors: ReadonlyMap<string, Tensor>, { assemblies }: Pick<KeyMatch, "assemblies">, reader: CheckpointReader): void {
   for (const [key, { pieces }] of assemblies) {
     const expected = hostDType(tensors.get(key)!.dtype);
     const wrong = pieces.find((piece) => hostDTypeOf(reader.tensors.get(piece)!.dtype) !== expected);

@@ -1,6 +1,6 @@
 /** Comparison of a checkpoint's keys with a model's, before anything is loaded. */
 
-import { CheckpointError } from "../core/errors.ts";
+import { CheckpointError, shown } from "../core/errors.ts";
 import { sameShape, showShape } from "../core/shape.ts";
 import { assemblyOf, LAYOUTS, matchPattern, OWN_NAMES, recogniseLayouts, roleOf, type Assembly, type FoundLayout } from "./layouts.ts";
 
@@ -12,6 +12,11 @@ export const BATCH_COUNTERS = /(^|\.)num_batches_tracked$/;
 
 /** Shapes by key. */
 export type KeyShapes = ReadonlyMap<string, readonly number[]>;
+
+/** The shapes of a model's or a file's tensors. */
+export function shapesOf(tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): KeyShapes {
+  return new Map([...tensors].map(([key, { shape }]) => [key, shape]));
+}
 
 /** What {@link matchKeys} may overlook, how it shall read the keys, and what it calls the file. */
 export interface MatchOptions {
@@ -79,7 +84,7 @@ function mostComplete(expected: KeyShapes, found: KeyShapes, choices: readonly F
   const best = choices[counts.indexOf(most)];
   const twins = choices.filter(({ layout, prefix }, i) => counts[i] === most && layout.name === best.layout.name && prefix !== best.prefix);
   if (most === 0 || twins.length === 0) return best;
-  const prefixes = [best, ...twins].map(({ prefix }) => JSON.stringify(prefix)).join(", ");
+  const prefixes = [best, ...twins].map(({ prefix }) => shown(prefix)).join(", ");
   throw new CheckpointError(`${file}: must hold the model once; got it under ${prefixes}`, "nothing was loaded; choose one of them with the option prefix");
 }
 

@@ -1,13 +1,15 @@
 /** Opening a checkpoint whose format is told from its first bytes, not from its name. */
 
-import { CheckpointError } from "../core/errors.ts";
+import { CheckpointError, shown } from "../core/errors.ts";
 import type { ByteSource, CheckpointReader } from "./reader.ts";
 import { isSafetensors, openSafetensorsSource } from "./safetensors.ts";
 import { openSharded } from "./sharded.ts";
-import { openTorchSource, type TorchReader } from "./torch/file.ts";
+import { isTorchFile, openTorchSource, type TorchReader } from "./torch/file.ts";
 
 const SNIFFED_BYTES = 512;
-const PICKLE = 0x80; // first byte of every pickle since protocol 2
+
+/** The names under which weights are published, those to prefer first. */
+export const USUAL_WEIGHTS: readonly string[] = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /** Opens another file by its path relative to the one at hand. */
 export type OpenBeside = (file: string) => Promise<ByteSource>;
@@ -29,6 +31,8 @@ const FOREIGN: readonly Foreign[] = [
   { is: (_, text) => text.startsWith("\x93NUMPY"), what: "a NumPy array", hint: CONVERT },
   { is: (head, text) => text.startsWith("PK\x03\x04") && /^.{26}/s.test(text) && text.slice(30, 30 + head[26] + 256 * head[27]).endsWith(".npy"), what: "a NumPy archive (.npz)", hint: CONVERT },
   { is: (head) => head[0] === 0x08 && head[1] > 0 && head[1] < 32 && (head[2] === 0x12 || head[2] === 0x1a || head[2] === 0x3a), what: "an ONNX model", hint: CONVERT },
+  { is: (head) => head[0] === 0xff && head[1] === 0xd8, what: "a JPEG picture", hint: "give the file with the weights" },
+  { is: (_, text) => text.startsWith("\x89PNG"), what: "a PNG picture", hint: "give the file with the weights" },
   { is: (_, text) => text.startsWith("\x1f\x8b"), what: "a file compressed by gzip", hint: "unpack it first" },
 ];
 
@@ -54,12 +58,14 @@ export async function openCheckpointSource(source: ByteSource, name: string, ope
   if (isSafetensors(head, source.size)) return openSafetensorsSource(source, name);
   const foreign = FOREIGN.find(({ is }) => is(head, text));
   if (foreign !== undefined) return refuse(foreign.what, foreign.hint);
-  if (text.startsWith("PK\x03\x04") || head[0] === PICKLE) return openTorchSource(source, name);
+  if (isTorchFile(head)) return openTorchSource(source, name);
   if (/^\s*\{/.test(text)) {
     if (openBeside === undefined) return refuse("an index alone", "open it where the files that it names lie beside it");
     return openSharded(source, name, async (file) => openShard(await openBeside(file), file));
   }
   if (name.endsWith(".safetensors")) return openSafetensorsSource(source, name); // says what is wrong with it
+  const [line] = text.split(/\r?\n/);
+  if (/^[\t\x20-\x7e]{4,}$/.test(line)) return refuse(`text that begins with ${shown(line)}`, "give the file with the weights, such as model.safetensors");
   return refuse(`bytes ${[...head.subarray(0, 4)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")} at its start`, "check that it is the file with the weights, and download it again");
 }
 

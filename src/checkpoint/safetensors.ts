@@ -18,6 +18,7 @@ const HEADER_ALIGNMENT = 8; // tensor data then starts where any typed array may
 const METADATA_KEY = "__metadata__";
 const MAX_SHOWN = 100; // characters of a wrong value in an error message
 const DAMAGED = "the file is damaged or is not safetensors; download it or write it again";
+
 /** Where a tensor lies in a file: bytes [begin, end), counted from the start of the file. */
 export interface TensorEntry {
   readonly dtype: StoredDType;
@@ -107,8 +108,8 @@ function parseMetadata(value: unknown, file: string): Record<string, string> {
 /** One tensor's entry, its own numbers checked; offsets become absolute. */
 function parseEntry(name: string, value: unknown, dataStart: number, file: string): TensorEntry {
   const refuse = (expected: string, got: unknown, hint = DAMAGED): never => {
-    const text = typeof got === "string" ? got : JSON.stringify(got);
-    throw new CheckpointError(`${file}: tensor ${shown(name)}: ${expected}; got ${printable(text.slice(0, MAX_SHOWN))}`, hint);
+    const text = typeof got === "string" ? printable(got.slice(0, MAX_SHOWN)) : shown(got);
+    throw new CheckpointError(`${file}: tensor ${shown(name)}: ${expected}; got ${text}`, hint);
   };
   if (!isJsonObject(value)) return refuse("must be an object of dtype, shape and data_offsets", value);
   const { dtype, shape, data_offsets: offsets } = value;
@@ -123,7 +124,7 @@ function parseEntry(name: string, value: unknown, dataStart: number, file: strin
   let bytes: number = STORED_BYTES[dtype as StoredDType];
   for (const size of shape) {
     bytes *= size;
-    if (!isWholeNumber(bytes)) return refuse("the size in bytes must stay below 2^53", `shape ${JSON.stringify(shape)}`);
+    if (!isWholeNumber(bytes)) return refuse("the size in bytes must stay below 2^53", `shape ${shown(shape)}`);
   }
   if (offsets[1] - offsets[0] !== bytes) {
     const got = `${offsets[1] - offsets[0]}, data_offsets ${JSON.stringify(offsets)}`;
@@ -241,7 +242,7 @@ export async function openSafetensorsSource(source: ByteSource, name: string): P
       const { dtype, begin: start } = entryOf(key);
       const bytes = STORED_BYTES[dtype];
       const part = await source.read(start + begin * bytes, start + end * bytes);
-      return decodeTensor(part, { dtype, shape: [end - begin] }, `${name}: tensor ${shown(key)}`).data;
+      return decodeTensor(part, { dtype, shape: [end - begin] }, `${name}: tensor ${shown(key)}`, begin).data;
     },
     close: () => source.close(),
   };
@@ -258,7 +259,7 @@ export function safetensorsHeader(tensors: Iterable<readonly [string, StoredTens
   if (Object.keys(metadata).length > 0) fields.set(METADATA_KEY, parseMetadata(metadata, caller));
   let begin = 0;
   for (const [name, { dtype, shape }] of tensors) {
-    const label = `${caller}: tensor ${JSON.stringify(name)}`;
+    const label = `${caller}: tensor ${shown(name)}`;
     if (name === METADATA_KEY) throw new CheckpointError(`${label}: this name is reserved by the format`, "rename the tensor");
     if (fields.has(name)) throw new CheckpointError(`${label}: every name must be unique; got it twice`, "rename one of the tensors");
     if (shape.some((size) => !isWholeNumber(size))) throw new CheckpointError(`${label}: shape must have whole sizes; got [${shape.join(", ")}]`, "pass the tensor's own shape");
@@ -292,7 +293,7 @@ export function writeSafetensors(
   const stored: (readonly [string, StoredTensor])[] = [];
   const chunks: Uint8Array[] = [];
   for (const [name, { dtype, shape, data }] of tensors) {
-    const label = `writeSafetensors: tensor ${JSON.stringify(name)}`;
+    const label = `writeSafetensors: tensor ${shown(name)}`;
     if (dtypeOf(data) !== dtype) {
       throw new CheckpointError(`${label}: data must hold ${dtype}; got ${dtypeOf(data)}`, "pass the dtype of the typed array");
     }

@@ -4,7 +4,7 @@
  * Source: `model.safetensors.index.json` of Hugging Face's transformers; `pytorch_model.bin.index.json` has the same form.
  */
 
-import { CheckpointError, InputError } from "../core/errors.ts";
+import { CheckpointError, InputError, printable, shown } from "../core/errors.ts";
 import type { ByteSource, CheckpointReader } from "./reader.ts";
 import { findDuplicateKey, isJsonObject, MAX_HEADER_BYTES } from "./safetensors.ts";
 import { storedBytes, type StoredTensor } from "./stored.ts";
@@ -20,9 +20,9 @@ interface ShardIndex {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** A path below the index's own folder: not absolute, no way up, no drive, no backslash. */
+/** A path below the index's own folder: not absolute, no way up, no drive, no backslash, no control characters. */
 function isBeside(path: string): boolean {
-  return !/[\\:]/.test(path) && !path.includes("\0") && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+  return !/[\\:\p{Cc}]/u.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
 /** Reads an index. @throws CheckpointError unless its weight_map maps every tensor to a file beside it. */
@@ -34,33 +34,33 @@ export function parseShardIndex(text: string, file: string): ShardIndex {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    return refuse("an index must be JSON", cause instanceof Error ? cause.message.replace(/\s+/g, " ") : String(cause));
+    return refuse("an index must be JSON", printable(cause instanceof Error ? cause.message : String(cause)));
   }
   const duplicate = findDuplicateKey(text);
-  if (duplicate !== undefined) return refuse("every key of the index must be unique", `${JSON.stringify(duplicate)} twice`);
+  if (duplicate !== undefined) return refuse("every key of the index must be unique", `${shown(duplicate)} twice`);
   const map = isJsonObject(json) ? json.weight_map : undefined;
   if (!isJsonObject(json) || !isJsonObject(map)) {
     return refuse("a JSON file must be an index with a weight_map to be opened as a checkpoint", "none", "give the file with the weights, such as model.safetensors");
   }
   const weightMap = new Map<string, string>();
   for (const [key, shard] of Object.entries(map)) {
-    if (typeof shard !== "string" || !isBeside(shard)) return refuse("weight_map must name files beside the index", `${JSON.stringify(shard)} for ${JSON.stringify(key)}`);
+    if (typeof shard !== "string" || !isBeside(shard)) return refuse("weight_map must name files beside the index", `${shown(shard)} for ${shown(key)}`);
     weightMap.set(key, shard);
   }
   if (weightMap.size === 0) return refuse("weight_map must name at least one tensor", "none");
-  const metadata = isJsonObject(json.metadata) ? Object.entries(json.metadata).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]) : [];
-  return { weightMap, metadata: Object.fromEntries(metadata) as Record<string, string> };
+  const metadata = isJsonObject(json.metadata) ? Object.entries(json.metadata).filter(([, value]) => typeof value !== "object") : []; // total_size and its like
+  return { weightMap, metadata: Object.fromEntries(metadata.map(([key, value]) => [key, String(value)])) };
 }
 
 /** Holds what a shard contains against what the index says of it. */
 function checkShard(shard: string, reader: CheckpointReader, { weightMap }: ShardIndex, file: string): void {
   const expected = [...weightMap].filter(([, other]) => other === shard).map(([key]) => key);
   const missing = expected.find((key) => !reader.tensors.has(key));
-  if (missing !== undefined) throw new CheckpointError(`${file}: ${shard} must hold the tensor ${JSON.stringify(missing)}; got ${reader.tensors.size} others`, INCOMPLETE);
+  if (missing !== undefined) throw new CheckpointError(`${file}: ${shard} must hold the tensor ${shown(missing)}; got ${reader.tensors.size} others`, INCOMPLETE);
   const stray = [...reader.tensors.keys()].find((key) => weightMap.get(key) !== shard);
   if (stray === undefined) return;
   const elsewhere = weightMap.get(stray);
-  const got = elsewhere === undefined ? `${JSON.stringify(stray)}, which the index does not list` : `${JSON.stringify(stray)}, which the index says is in ${elsewhere}`;
+  const got = elsewhere === undefined ? `${shown(stray)}, which the index does not list` : `${shown(stray)}, which the index says is in ${elsewhere}`;
   throw new CheckpointError(`${file}: ${shard} must hold ${expected.length} tensors; got ${reader.tensors.size}, among them ${got}`, INCOMPLETE);
 }
 
@@ -97,7 +97,7 @@ export async function openSharded(source: ByteSource, name: string, openShard: (
   await source.close();
   const ownerOf = (key: string): CheckpointReader => {
     const owner = owners.get(key);
-    if (owner === undefined) throw new CheckpointError(`${name}: must hold the tensor ${JSON.stringify(key)}; got none of that name`);
+    if (owner === undefined) throw new CheckpointError(`${name}: must hold the tensor ${shown(key)}; got none of that name`);
     return owner;
   };
   return {

@@ -85,9 +85,10 @@ function toBF16(value: number): number {
  * f32 (values beyond its range to infinity). A BOOL is 1 for every byte but 0.
  * @param bytes Exactly the tensor's bytes.
  * @param label File and tensor, for error messages.
+ * @param first Number of the first element in its tensor, for error messages, where the bytes are a part of one.
  * @throws CheckpointError if an integer does not fit into i32.
  */
-export function decodeTensor(bytes: Uint8Array, entry: StoredTensor, label: string): HostTensor {
+export function decodeTensor(bytes: Uint8Array, entry: StoredTensor, label: string, first = 0): HostTensor {
   const { bytes: size, dtype, read }: StoredFormat = FORMATS[entry.dtype];
   const length = bytes.length / size;
   if (entry.dtype === dtype.toUpperCase()) {
@@ -101,7 +102,7 @@ export function decodeTensor(bytes: Uint8Array, entry: StoredTensor, label: stri
     data[i] = value;
     if (dtype === "i32" && data[i] !== value) {
       const hint = "this library holds integers in 32 bits; store smaller numbers, or floats";
-      throw new CheckpointError(`${label}: every ${entry.dtype} must fit into 32 bits; got ${value} at element ${i}`, hint);
+      throw new CheckpointError(`${label}: every ${entry.dtype} must fit into 32 bits; got ${value} at element ${first + i}`, hint);
     }
   }
   return { dtype, shape: entry.shape, data };

@@ -3,13 +3,13 @@
  * `system` as they are, so that other tools show them plainly, and every further field as JSON.
  */
 
-import { CheckpointError } from "../core/errors.ts";
+import { CheckpointError, shown } from "../core/errors.ts";
 import type { GeneratorState } from "../core/rng.ts";
 import { isJsonObject, isWholeNumber } from "./safetensors.ts";
 
 const FORMAT = "sightline-checkpoint";
 const VERSION = 1;
-const MAX_SHOWN = 100; // characters of a wrong value in an error message
+const MAX_SHOWN = 100; // characters of a list of names in an error message
 const DAMAGED = "the checkpoint is damaged; use an earlier one";
 
 /** Where training stood, and whatever else the trainer wants back (best score, schedule, loss scale …). */
@@ -64,11 +64,11 @@ function isGeneratorState(value: unknown): value is GeneratorState {
 
 function requireFields(trainer: unknown, random: unknown, label: string, hint: string): void {
   if (trainer !== undefined && !isTrainerState(trainer)) {
-    const got = JSON.stringify(trainer).slice(0, MAX_SHOWN);
+    const got = shown(trainer);
     throw new CheckpointError(`${label}: trainer must be an object with whole numbers epoch and step; got ${got}`, hint);
   }
   if (random !== undefined && !(Array.isArray(random) && random.every(isGeneratorState))) {
-    const got = JSON.stringify(random).slice(0, MAX_SHOWN);
+    const got = shown(random);
     throw new CheckpointError(`${label}: random must be a list of whole numbers seed, stream and counter; got ${got}`, hint);
   }
 }
@@ -97,7 +97,7 @@ export function encodeMetadata(metadata: Omit<CheckpointMetadata, "format" | "ve
  */
 export function decodeMetadata(record: Readonly<Record<string, string>>, fileName: string): CheckpointMetadata {
   if (record.format !== FORMAT) {
-    const got = record.format === undefined ? "none" : JSON.stringify(record.format);
+    const got = record.format === undefined ? "none" : shown(record.format);
     const what = `${fileName}: this file is a safetensors file but not a sightline checkpoint`;
     const hint = "load it as published weights of a model, or pass a file that sightline saved";
     throw new CheckpointError(`${what}; expected format "${FORMAT}" in its metadata, got ${got}`, hint);
@@ -108,14 +108,14 @@ export function decodeMetadata(record: Readonly<Record<string, string>>, fileNam
     throw new CheckpointError(`${fileName}: this checkpoint is of version ${version}; expected at most ${VERSION}`, hint);
   }
   if (version !== VERSION) {
-    throw new CheckpointError(`${fileName}: the checkpoint's version must be ${VERSION}; got ${JSON.stringify(record.version)}`, DAMAGED);
+    throw new CheckpointError(`${fileName}: the checkpoint's version must be ${VERSION}; got ${shown(record.version)}`, DAMAGED);
   }
   const optional = (name: string): unknown => {
     if (!Object.hasOwn(record, name)) return undefined;
     try {
       return JSON.parse(record[name]);
     } catch (cause) {
-      const got = JSON.stringify(record[name].slice(0, MAX_SHOWN));
+      const got = shown(record[name]);
       throw new CheckpointError(`${fileName}: the checkpoint's ${name} must be JSON; got ${got}`, DAMAGED, { cause });
     }
   };

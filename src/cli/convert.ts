@@ -5,7 +5,7 @@ import { WRAPPER_PREFIX } from "../checkpoint/matching.ts";
 import { partsOf, type CheckpointReader } from "../checkpoint/reader.ts";
 import { encodeTensor, hostDTypeOf, storedBytes, type StoredDType, type StoredTensor } from "../checkpoint/stored.ts";
 import { InputError } from "../core/errors.ts";
-import { byteSize, counted, duration, thousands } from "./format.ts";
+import { byteSize, counted, duration } from "./format.ts";
 import { Progress } from "./progress.ts";
 import { note, print } from "./terminal.ts";
 
@@ -19,7 +19,8 @@ export interface ConvertOptions {
   readonly force?: boolean;
 }
 
-const FLOAT16_OVERFLOW = 65520; // from here on, the nearest f16 is infinite
+/** From here on, the nearest number of a type is infinite. */
+const OVERFLOW: Partial<Record<StoredDType, number>> = { F16: 65520, BF16: (2 - 2 ** -8) * 2 ** 127 };
 
 /** `sightline convert`: any checkpoint as safetensors, a part at a time. */
 export async function convert(input: string, output: string, { dtype, maxShard = Infinity, force = false }: ConvertOptions): Promise<number> {
@@ -38,7 +39,8 @@ export async function convert(input: string, output: string, { dtype, maxShard =
     const bytesOf = async function* (name: string): AsyncGenerator<Uint8Array> {
       const target = tensors.get(name)!.dtype;
       for await (const [, part] of partsOf(reader, names.get(name)!)) {
-        if (target === "F16") for (const value of part) if (Math.abs(value) >= FLOAT16_OVERFLOW && Number.isFinite(value)) overflows++;
+        const limit = OVERFLOW[target];
+        if (limit !== undefined) for (const value of part) if (Math.abs(value) >= limit && Number.isFinite(value)) overflows++;
         const bytes = encodeTensor(part, target);
         yield bytes;
         done += bytes.length;
@@ -50,7 +52,7 @@ export async function convert(input: string, output: string, { dtype, maxShard =
     progress.stop();
     const narrowed = [...reader.tensors.values()].filter((tensor) => tensor.dtype === "F64").length;
     if (narrowed > 0 && dtype === undefined) note(`${counted(narrowed, "tensor")} of F64 became F32`);
-    if (overflows > 0) note(`warning: ${thousands(overflows)} values lie beyond the range of f16 and became infinite (bf16 would hold them)`);
+    if (overflows > 0) note(`warning: ${counted(overflows, "value")} beyond the range of ${dtype} became infinite (${dtype === "f16" ? "bf16" : "f32"} would not lose them)`);
     for (const path of paths) print(path);
     note(`${counted(tensors.size, "tensor")}, ${byteSize(total)}, in ${duration((performance.now() - begun) / 1000)}`);
     return 0;

@@ -3,6 +3,7 @@ import { recogniseLayouts } from "../checkpoint/layouts.ts";
 import { partsOf, type CheckpointReader } from "../checkpoint/reader.ts";
 import { hostDTypeOf, storedBytes } from "../checkpoint/stored.ts";
 import type { TorchReader } from "../checkpoint/torch/file.ts";
+import { printable } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
 import { byteSize, counted, significant, table, thousands } from "./format.ts";
 import { plainJson, showValue } from "./pickle-format.ts";
@@ -100,11 +101,11 @@ function show(reader: CheckpointReader | TorchReader, statistics?: ReadonlyMap<s
   print(`  format   ${reader.format}`);
   print(`  layout   ${layouts.length === 0 ? "none that is known" : layouts.join(", ")}`);
   print(`  tensors  ${thousands(tensors.length)}, with ${counted(parameters, "parameter")} in ${byteSize(bytes)}`);
-  section("metadata", Object.entries(reader.metadata).map(([key, value]) => [key, cut(value)]));
-  if ("values" in reader) section("beside the tensors", showValue(reader.values).map(([key, value]) => [key, cut(value)]));
+  section("metadata", Object.entries(reader.metadata).map(([key, value]) => [printable(key), cut(value)]));
+  if ("values" in reader) section("beside the tensors", showValue(reader.values).map(([key, value]) => [printable(key), cut(value)]));
   if (tensors.length === 0) return;
   print();
-  const rows = tensors.map(([name, tensor]) => [name, tensor.dtype, `[${tensor.shape.join(", ")}]`, thousands(storedBytes(tensor)), ...(statistics === undefined ? [] : statisticCells(statistics.get(name)!))]);
+  const rows = tensors.map(([name, tensor]) => [printable(name), tensor.dtype, `[${tensor.shape.join(", ")}]`, thousands(storedBytes(tensor)), ...(statistics === undefined ? [] : statisticCells(statistics.get(name)!))]);
   for (const line of table([["tensor", "dtype", "shape", "bytes", ...(statistics === undefined ? [] : ["min", "max", "mean", "NaN"])], ...rows], NUMBERS)) print(line);
 }
 

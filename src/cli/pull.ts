@@ -2,6 +2,7 @@ import { FileStore, hubOptions } from "../checkpoint/hub/files.ts";
 import { findTarget } from "../checkpoint/hub/names.ts";
 import { pull, type PulledFile, type PullProgress, type StoredEntry } from "../checkpoint/hub/pull.ts";
 import { PUBLISHED, type PublishedModel } from "../checkpoint/hub/manifest.ts";
+import { InputError } from "../core/errors.ts";
 import { counted, duration, byteSize, table } from "./format.ts";
 import { Interruption, STOPPED } from "./interruption.ts";
 import { Progress } from "./progress.ts";
@@ -22,7 +23,11 @@ export interface PullVerbOptions {
  * @param command What was typed, for saying how to go on.
  */
 export async function pullWeights(name: string | undefined, options: PullVerbOptions, command: string): Promise<number> {
-  return name === undefined ? list(options) : download(name, options, command);
+  if (name !== undefined) return download(name, options, command);
+  const { file, revision, force } = options;
+  const typed = file !== undefined ? `--file ${file.join(" ")}` : revision !== undefined ? `--revision ${revision}` : force === true ? "--force" : undefined;
+  if (typed !== undefined) throw new InputError(`${typed} must come with the name of weights; got no name`, "put the name first: sightline pull NAME --file PATH; without options sightline pull lists the names");
+  return list(options);
 }
 
 async function download(name: string, options: PullVerbOptions, command: string): Promise<number> {

@@ -34,6 +34,14 @@ export function printable(text: string): string {
 
 /** A value from a file as JSON of bearable length, for error messages. */
 export function shown(value: unknown): string {
-  const text = printable(JSON.stringify(typeof value === "string" ? value.slice(0, MAX_SHOWN) : value));
+  const text = printable(jsonOf(typeof value === "string" ? value.slice(0, MAX_SHOWN) : value));
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
+
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "nothing";
+  } catch {
+    return "a value that is nested too deeply to be shown"; // JSON.parse reads any depth, JSON.stringify only some thousand levels
+  }
 }

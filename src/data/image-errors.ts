@@ -1,5 +1,7 @@
 import { InputError } from "../core/errors.ts";
 
+const MAX_SIDE = 1e6; // pixels, as libpng: what a row costs, whatever its length, would add up otherwise
+
 /** The refusal of a file that ends early or is damaged; `what` says where. */
 export function damaged(name: string, format: "JPEG" | "PNG", what: string, cause?: unknown): InputError {
   return new InputError(
@@ -20,10 +22,13 @@ export function checkSize(name: string, width: number, height: number, maxPixels
   if (width < 1 || height < 1) {
     throw new InputError(`decodeImage: ${name} must have at least 1×1 pixels; got ${width}×${height}`, "it is damaged");
   }
+  if (Math.max(width, height) > MAX_SIDE) {
+    throw new InputError(`decodeImage: ${name} must have at most ${MAX_SIDE} pixels a side; got ${width}×${height}`, "cut it into pieces");
+  }
   if (width * height > maxPixels) {
     const megapixels = (width * height) / 1e6;
     throw new InputError(
-      `decodeImage: ${name} must have at most ${maxPixels / 1e6} megapixels; got ${width}×${height} = ${megapixels.toFixed(1)}`,
+      `decodeImage: ${name} must have at most ${Number((maxPixels / 1e6).toPrecision(3))} megapixels; got ${width}×${height} = ${megapixels.toFixed(1)}`,
       "scale it down, or raise the option maxMegapixels",
     );
   }

@@ -19,11 +19,11 @@ export interface StoredImage {
 export interface DecodeOptions {
   /** Turn the picture as its EXIF orientation says. PIL does not do so by itself; people expect it. Default true. */
   readonly applyOrientation?: boolean;
-  /** Pictures with more than this many million pixels are refused before they are decoded. Default 64. */
+  /** Pictures with more than this many million pixels are refused before they are decoded; of PNGs with B > 16 bits a pixel, those with more than 16 / B of it. Default 64. */
   readonly maxMegapixels?: number;
 }
 
-/** Decoding takes 7 to 20 bytes of memory a pixel, most with inks or with 16 bits and transparency: up to 1.3 GB at this limit. */
+/** Decoding takes 7 to 18 bytes of memory a pixel, most with inks: up to 1.2 GB at this limit. */
 const MAX_MEGAPIXELS = 64;
 
 type Format = "jpeg" | "png";
@@ -38,7 +38,9 @@ const OTHER_FORMATS: readonly { format: string; text: string; offset: number }[]
   { format: "a GIF", text: "GIF8", offset: 0 },
   { format: "a WebP picture", text: "WEBP", offset: 8 },
   { format: "an AVIF picture", text: "ftypavif", offset: 4 },
-  { format: "a HEIC picture", text: "ftyp", offset: 4 },
+  { format: "a HEIC picture", text: "ftyphei", offset: 4 },
+  { format: "a HEIC picture", text: "ftypmif1", offset: 4 },
+  { format: "a video", text: "ftyp", offset: 4 },
   { format: "a TIFF", text: "II*\0", offset: 0 },
   { format: "a TIFF", text: "MM\0*", offset: 0 },
   { format: "a BMP", text: "BM", offset: 0 },

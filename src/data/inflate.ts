@@ -26,8 +26,9 @@ const LENGTH_BASE = [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35
 const DISTANCE_EXTRA = Array.from({ length: 30 }, (_, i) => Math.max(0, (i >> 1) - 1));
 const DISTANCE_BASE = DISTANCE_EXTRA.map((_, i) => 1 + DISTANCE_EXTRA.slice(0, i).reduce((sum, bits) => sum + 2 ** bits, 0));
 
-const FIXED_LENGTHS = Uint8Array.from({ length: 288 }, (_, i) => (i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8));
-const FIXED_DISTANCES = new Uint8Array(30).fill(5);
+// Built once: a block of them can take as little as 10 bits.
+const FIXED_LENGTHS = codeOf(Uint8Array.from({ length: 288 }, (_, i) => (i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8)));
+const FIXED_DISTANCES = codeOf(new Uint8Array(30).fill(5));
 
 /**
  * Unpacks the first `length` bytes of a zlib stream, and no more: neither time nor memory depend on what the stream claims. Its checksum isn't looked at.
@@ -61,7 +62,7 @@ class Inflater {
       last = this.read(1) === 1;
       const kind = this.read(2);
       if (kind === 0) this.copyStored();
-      else if (kind === 1) this.unpackBlock(codeOf(FIXED_LENGTHS), codeOf(FIXED_DISTANCES));
+      else if (kind === 1) this.unpackBlock(FIXED_LENGTHS, FIXED_DISTANCES);
       else if (kind === 2) this.unpackBlock(...this.readCodes());
       else throw new InflateError("a block of unknown kind");
     }
@@ -161,7 +162,8 @@ class Inflater {
       const distance = DISTANCE_BASE[far] + this.read(DISTANCE_EXTRA[far]);
       if (distance > this.to) throw new InflateError(`a copy from ${distance} bytes before, at byte ${this.to}`);
       const end = Math.min(this.to + length, out.length);
-      for (let to = this.to; to < end; to++) out[to] = out[to - distance];
+      if (distance === 1) out.fill(out[this.to - 1], this.to, end);
+      else for (let to = this.to; to < end; to++) out[to] = out[to - distance];
       this.to = end;
     }
   }

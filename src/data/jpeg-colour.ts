@@ -52,9 +52,11 @@ function interleave(rows: readonly Uint8ClampedArray[], out: Uint8ClampedArray, 
 }
 
 function applyBlack(black: Uint8ClampedArray, line: Uint8ClampedArray, width: number): void {
-  for (let i = 0; i < 3 * width; i++) {
-    const light = black[Math.trunc(i / 3)];
-    const product = (255 - line[i]) * light + 128;
-    line[i] = light - ((product + (product >> 8)) >> 8); // the second term: product / 255, rounded
+  for (let x = 0, to = 0; x < width; x++) {
+    const light = black[x];
+    for (const end = to + 3; to < end; to++) {
+      const product = (255 - line[to]) * light + 128;
+      line[to] = light - ((product + (product >> 8)) >> 8); // the second term: product / 255, rounded
+    }
   }
 }

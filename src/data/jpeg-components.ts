@@ -57,13 +57,15 @@ export function decodeComponents(bytes: Uint8Array, header: JpegHeader, units: U
 
 function coefficientsOf({ horizontal, vertical }: JpegComponent, { width, height }: JpegHeader, units: Units): Coefficients {
   const rowBlocks = units.across * horizontal;
+  const blocks = rowBlocks * units.down * vertical;
   return {
     horizontal,
     vertical,
     across: Math.ceil((width * horizontal) / units.horizontal / 8),
     down: Math.ceil((height * vertical) / units.vertical / 8),
     rowBlocks,
-    values: new Int16Array(rowBlocks * units.down * vertical * 64),
+    values: new Int16Array(blocks * 64),
+    ends: new Uint8Array(blocks),
     missingBits: new Int8Array(64).fill(NOTHING_YET),
   };
 }

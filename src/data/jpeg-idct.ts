@@ -28,18 +28,28 @@ const ROW_SHIFT = COSINE_BITS + COLUMN_BITS + 3; // 3: the transform of 8 × 8 i
  * Source: Loeffler, Ligtenberg and Moschytz 1989; libjpeg-turbo, jidctint.c.
  */
 export function samplesOf(coefficients: Coefficients, quantisation: Uint16Array, width: number, height: number): Plane {
-  const { across, down, rowBlocks, values } = coefficients;
+  const { across, down, rowBlocks, values, ends } = coefficients;
   const stride = 8 * across;
   const data = new Uint8ClampedArray(stride * 8 * down);
   const work = new Int32Array(64);
   for (let y = 0; y < down; y++) {
     for (let x = 0; x < across; x++) {
       const at = (y * rowBlocks + x) * 64;
+      const to = 8 * (y * stride + x);
+      if (ends[at >> 6] === 0) {
+        // Its mean alone. A small file can hold millions of these; the whole transform gives the same in ten times the time.
+        fillBlock(data, to, stride, 128 + ((values[at] * quantisation[0] + 4) >> 3));
+        continue;
+      }
       for (let column = 0; column < 8; column++) transformColumn(values, at + column, quantisation, column, work);
-      for (let row = 0; row < 8; row++) transformRow(work, 8 * row, data, (8 * y + row) * stride + 8 * x);
+      for (let row = 0; row < 8; row++) transformRow(work, 8 * row, data, to + row * stride);
     }
   }
   return { width, height, stride, data };
+}
+
+function fillBlock(data: Uint8ClampedArray, to: number, stride: number, level: number): void {
+  for (let row = 0; row < 8; row++, to += stride) for (let x = to; x < to + 8; x++) data[x] = level;
 }
 
 function transformColumn(values: Int16Array, at: number, quantisation: Uint16Array, column: number, work: Int32Array): void {

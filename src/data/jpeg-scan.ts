@@ -11,6 +11,8 @@ export interface Coefficients {
   readonly rowBlocks: number;
   /** 64 a block, in the order of the picture (row by row of frequencies), not yet multiplied by the quantisation table. */
   readonly values: Int16Array;
+  /** Of each block, the place in coded order behind its last coefficient that isn't zero; 0 where it has none but its mean. */
+  readonly ends: Uint8Array;
   /** Of each coefficient in coded order, the low bits that are still to come, or {@link NOTHING_YET} [64]. */
   readonly missingBits: Int8Array;
 }
@@ -135,7 +137,7 @@ function meanDifference(reader: BitReader, dc: HuffmanTable | undefined): number
 }
 
 function sequential({ reader, means }: ScanState): BlockDecoder {
-  return ({ coefficients: { values }, dc, ac }, index, at) => {
+  return ({ coefficients: { values, ends }, dc, ac }, index, at) => {
     means[index] += meanDifference(reader, dc);
     values[at] = means[index];
     const details = table(ac);
@@ -150,6 +152,7 @@ function sequential({ reader, means }: ScanState): BlockDecoder {
       k += zeros;
       if (k > 63) throw new JpegDataError("a block of more than 64 coefficients");
       values[at + ZIGZAG[k]] = reader.readSigned(length);
+      ends[at >> 6] = k + 1;
     }
   };
 }
@@ -170,7 +173,7 @@ function refinedMean({ reader, scan: { low } }: ScanState): BlockDecoder {
 function newDetails(state: ScanState): BlockDecoder {
   const { reader, scan } = state;
   const { first, last, low } = scan;
-  return ({ coefficients: { values }, ac }, _, at) => {
+  return ({ coefficients: { values, ends }, ac }, _, at) => {
     if (state.emptyBlocks > 0) {
       state.emptyBlocks--;
       return;
@@ -190,6 +193,7 @@ function newDetails(state: ScanState): BlockDecoder {
       k += zeros;
       if (k > last) throw new JpegDataError(`a coefficient past the scan's last, ${last}`);
       values[at + ZIGZAG[k]] = reader.readSigned(length) << low;
+      ends[at >> 6] = Math.max(ends[at >> 6], k + 1);
     }
   };
 }
@@ -203,7 +207,7 @@ function refinedDetails(state: ScanState): BlockDecoder {
     if (reader.read(1) === 0 || (values[place] & bit) !== 0) return;
     values[place] += values[place] > 0 ? bit : -bit;
   };
-  return ({ coefficients: { values }, ac }, _, at) => {
+  return ({ coefficients: { values, ends }, ac }, _, at) => {
     let k = first;
     for (; state.emptyBlocks === 0 && k <= last; k++) {
       const symbol = reader.symbol(table(ac));
@@ -222,9 +226,10 @@ function refinedDetails(state: ScanState): BlockDecoder {
       if (value === 0) continue;
       if (k > last) throw new JpegDataError(`a coefficient past the scan's last, ${last}`);
       values[at + ZIGZAG[k]] = value;
+      ends[at >> 6] = Math.max(ends[at >> 6], k + 1);
     }
     if (state.emptyBlocks === 0) return;
-    for (; k <= last; k++) {
+    for (const end = Math.min(last + 1, ends[at >> 6]); k < end; k++) {
       const place = at + ZIGZAG[k];
       if (values[place] !== 0) refine(values, place);
     }

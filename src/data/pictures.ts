@@ -1,7 +1,7 @@
 import { InputError } from "../core/errors.ts";
 import type { CaptionDataset, DatasetExample } from "./dataset.ts";
 import type { Image } from "./image.ts";
-import { fit, type Preprocessing } from "./preprocess.ts";
+import { fit, requireSquare, type Preprocessing } from "./preprocess.ts";
 import { resize } from "./resize.ts";
 import { drawScene } from "./scene-drawing.ts";
 import { captionsOf } from "./scene-grammar.ts";
@@ -48,8 +48,10 @@ export interface SceneCounts {
 const MAX_KEPT_SCENES = 100_000;
 const MAX_KEPT_BYTES = 256 * 2 ** 20;
 
-/** The embedded data set, drawn when asked for. */
-export function sceneSource(seed: number, counts: SceneCounts, { size }: Preprocessing): SceneSource {
+/** The embedded data set, drawn when asked for. @throws InputError if the preprocessing gives pictures of any shape. */
+export function sceneSource(seed: number, counts: SceneCounts, preprocessing: Preprocessing): SceneSource {
+  requireSquare(preprocessing, "sceneSource");
+  const { size } = preprocessing;
   return {
     name: `scenes (seed ${seed})`,
     train: sceneSet(seed, "train", counts.train, size),
@@ -76,9 +78,10 @@ function sceneSet(seed: number, split: SceneSplit, length: number, size: number)
  * The pictures of a folder. Each is decoded and fitted once, here, and kept at the model's size, so that training reads
  * no file; what cannot be decoded is left out, with a warning of the data set.
  * @param everything Train on all pictures, and validate and test on the same ones: for folders too small to hold any back.
- * @throws InputError if nothing is left to train on.
+ * @throws InputError if nothing is left to train on, or the preprocessing gives pictures of any shape.
  */
 export async function folderSource(dataset: CaptionDataset, preprocessing: Preprocessing, everything: boolean, onProgress?: (done: number, total: number) => void): Promise<PictureSource> {
+  requireSquare(preprocessing, "folderSource");
   const fitted = new Map<string, Image>();
   for await (const { example, image } of dataset.decoded()) {
     fitted.set(example.image, fit(image, preprocessing));

@@ -52,6 +52,8 @@ const COLOUR_TYPES: Readonly<Record<number, { samples: number; depths: readonly 
   6: { samples: 4, depths: [8, 16] },
 };
 
+const BITS_OF_A_FULL_PIXEL = 16; // the limit of pixels is for pictures of as many bits a pixel; of larger ones fewer are read
+
 const WHOLE: readonly Pass[] = [{ x: 0, y: 0, dx: 1, dy: 1 }];
 const ADAM7: readonly Pass[] = [
   { x: 0, y: 0, dx: 8, dy: 8 },
@@ -77,21 +79,26 @@ const ADAM7: readonly Pass[] = [
 export function decodePng(bytes: Uint8Array, name: string, maxPixels: number): StoredImage {
   const parts = takeApart(bytes, name, maxPixels);
   const { width, height, depth, colourType, interlaced } = parts.header;
-  const bitsPerPixel = COLOUR_TYPES[colourType].samples * depth;
+  const bitsPerPixel = bitsPerPixelOf(colourType, depth);
   const passes = passesOf(width, height, bitsPerPixel, interlaced);
   const rows = unpack(parts.packed, passes.reduce((sum, { lines, stride }) => sum + lines * stride, 0), name);
-  const toRgb = pixelReader(parts);
+  const toRgb = colourReader(parts);
   const data = new Uint8Array(width * height * 3);
+  const { samples } = COLOUR_TYPES[colourType];
+  const wide = new Uint16Array(width * samples);
   let offset = 0;
   for (const { x, y, dx, dy, columns, lines, stride } of passes) {
     unfilter(rows, offset, stride, lines, Math.ceil(bitsPerPixel / 8), name);
+    const into = wide.subarray(0, columns * samples);
     for (let line = 0; line < lines; line++, offset += stride) {
-      for (let column = 0; column < columns; column++) {
-        toRgb(rows, offset + 1, column, data, ((y + line * dy) * width + x + column * dx) * 3);
-      }
+      toRgb(rowSamples(rows.subarray(offset + 1, offset + stride), depth, into), columns, data, ((y + line * dy) * width + x) * 3, dx * 3);
     }
   }
   return { image: { width, height, data }, orientation: parts.orientation };
+}
+
+function bitsPerPixelOf(colourType: number, depth: number): number {
+  return COLOUR_TYPES[colourType].samples * depth;
 }
 
 /** The passes that hold any pixels, and their sizes; a row's `stride` bytes begin with the number of its filter. */
@@ -140,11 +147,12 @@ function readHeader(body: Uint8Array, name: string, maxPixels: number): PngHeade
   if (body.length !== 13) throw damaged(name, "PNG", `its header has ${body.length} bytes, not 13`);
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   const [width, height] = [view.getUint32(0), view.getUint32(4)];
-  checkSize(name, width, height, maxPixels);
   const [depth, colourType, compression, filter, interlace] = body.subarray(8);
   if (!COLOUR_TYPES[colourType]?.depths.includes(depth)) {
     throw unsupported(name, "a PNG of a colour type in the standard", `type ${colourType} with ${depth} bits a sample`);
   }
+  // Time and memory go with the unpacked bytes, of which a small file can claim a thousand times its own.
+  checkSize(name, width, height, maxPixels * Math.min(1, BITS_OF_A_FULL_PIXEL / bitsPerPixelOf(colourType, depth)));
   if (compression !== 0 || filter !== 0 || interlace > 1) {
     const got = `method ${compression}, filter ${filter}, interlace ${interlace}`;
     throw unsupported(name, "a PNG with the standard's compression", got);
@@ -186,70 +194,86 @@ function unpack(packed: Uint8Array, length: number, name: string): Uint8Array {
 
 /** Undoes the row filters in place; each row is `stride` bytes, the first of which names its filter. */
 function unfilter(rows: Uint8Array, start: number, stride: number, lines: number, pixelBytes: number, name: string): void {
+  let above: Uint8Array = new Uint8Array(stride);
   for (let line = 0; line < lines; line++) {
-    const row = start + line * stride;
-    const filter = rows[row];
+    const row = rows.subarray(start + line * stride, start + (line + 1) * stride);
+    const filter = row[0];
     if (filter > 4) throw damaged(name, "PNG", `row ${line} has filter ${filter}, above 4`);
-    if (filter === 0) continue;
-    for (let i = 1; i < stride; i++) {
-      const at = row + i;
-      const left = i > pixelBytes ? rows[at - pixelBytes] : 0;
-      const up = line > 0 ? rows[at - stride] : 0;
-      if (filter === 1) rows[at] += left;
-      else if (filter === 2) rows[at] += up;
-      else if (filter === 3) rows[at] += (left + up) >> 1;
-      else rows[at] += paeth(left, up, line > 0 && i > pixelBytes ? rows[at - stride - pixelBytes] : 0);
-    }
+    // The first pixel has black to its left.
+    const first = Math.min(1 + pixelBytes, stride);
+    if (filter === 2) for (let i = 1; i < stride; i++) row[i] += above[i];
+    else if (filter === 3) for (let i = 1; i < first; i++) row[i] += above[i] >> 1;
+    else if (filter === 4) for (let i = 1; i < first; i++) row[i] += above[i];
+    if (filter === 1) for (let i = first; i < stride; i++) row[i] += row[i - pixelBytes];
+    else if (filter === 3) for (let i = first; i < stride; i++) row[i] += (row[i - pixelBytes] + above[i]) >> 1;
+    else if (filter === 4) for (let i = first; i < stride; i++) row[i] += paeth(row[i - pixelBytes], above[i], above[i - pixelBytes]);
+    above = row;
   }
 }
 
 /** Whichever of three neighbours is nearest to left + up − upLeft. */
 function paeth(left: number, up: number, upLeft: number): number {
-  const [toLeft, toUp, toUpLeft] = [Math.abs(up - upLeft), Math.abs(left - upLeft), Math.abs(left + up - 2 * upLeft)];
+  const toLeft = Math.abs(up - upLeft);
+  const toUp = Math.abs(left - upLeft);
+  const toUpLeft = Math.abs(left + up - 2 * upLeft);
   if (toLeft <= toUp && toLeft <= toUpLeft) return left;
   return toUp <= toUpLeft ? up : upLeft;
 }
 
-type PixelReader = (rows: Uint8Array, row: number, column: number, out: Uint8Array, to: number) => void;
+type Samples = Uint8Array | Uint16Array;
 
-/** Reads the pixel at `column` of the row that begins at byte `row` into R, G, B at `to` of `out`, over white. */
-function pixelReader({ header, palette, transparency }: PngParts): PixelReader {
-  const { depth, colourType } = header;
-  const { samples } = COLOUR_TYPES[colourType];
-  if (colourType === 3) {
-    return (rows, row, column, out, to) => {
-      const entry = sampleAt(rows, row, column, depth);
-      const alpha = transparency?.[entry] ?? 255;
-      for (let channel = 0; channel < 3; channel++) out[to + channel] = overWhite(palette[3 * entry + channel] ?? 0, alpha);
-    };
+/** The samples of a row's bytes; those that aren't bytes already are put into `out`. */
+function rowSamples(row: Uint8Array, depth: number, out: Uint16Array): Samples {
+  if (depth === 8) return row;
+  if (depth === 16) {
+    for (let i = 0, at = 0; at < row.length; i++, at += 2) out[i] = (row[at] << 8) | row[at + 1];
+  } else {
+    const mask = 2 ** depth - 1;
+    for (let i = 0, bit = 0; i < out.length; i++, bit += depth) out[i] = (row[bit >> 3] >> (8 - depth - (bit & 7))) & mask;
   }
-  const toByte = depth === 16 ? 1 / 256 : 255 / (2 ** depth - 1);
-  const hasAlpha = samples % 2 === 0;
-  const isGrey = samples < 3;
-  const clear = transparency && !hasAlpha ? transparentSamples(transparency, samples) : undefined;
-  return (rows, row, column, out, to) => {
-    const first = column * samples;
-    let alpha = hasAlpha ? Math.floor(sampleAt(rows, row, first + samples - 1, depth) * toByte) : 255;
-    if (clear?.every((value, s) => value === sampleAt(rows, row, first + s, depth))) alpha = 0;
-    for (let channel = 0; channel < 3; channel++) {
-      const value = sampleAt(rows, row, isGrey ? first : first + channel, depth);
-      out[to + channel] = overWhite(Math.floor(value * toByte), alpha);
+  return out;
+}
+
+/** Turns the samples of `columns` pixels into R, G, B over white, at `to` of `out` and every `step` bytes from there. */
+type ColourReader = (samples: Samples, columns: number, out: Uint8Array, to: number, step: number) => void;
+
+function colourReader({ header, palette, transparency }: PngParts): ColourReader {
+  const { depth, colourType } = header;
+  if (colourType === 3) return paletteReader(palette, transparency);
+  const count = COLOUR_TYPES[colourType].samples;
+  // From a sample to 8 bits: of 16 the upper ones, fewer ones repeated.
+  const [factor, shift] = depth === 16 ? [1, 8] : [255 / (2 ** depth - 1), 0];
+  const [green, blue] = count < 3 ? [0, 0] : [1, 2];
+  const hasAlpha = count % 2 === 0;
+  const clear = transparency && !hasAlpha ? transparentSamples(transparency) : undefined;
+  return (samples, columns, out, to, step) => {
+    for (let i = 0, at = to; i < columns * count; i += count, at += step) {
+      let alpha = hasAlpha ? (samples[i + count - 1] * factor) >> shift : 255;
+      if (clear && samples[i] === clear[0] && samples[i + green] === clear[green] && samples[i + blue] === clear[blue]) alpha = 0;
+      out[at] = overWhite((samples[i] * factor) >> shift, alpha);
+      out[at + 1] = overWhite((samples[i + green] * factor) >> shift, alpha);
+      out[at + 2] = overWhite((samples[i + blue] * factor) >> shift, alpha);
+    }
+  };
+}
+
+function paletteReader(palette: Uint8Array, transparency: Uint8Array = new Uint8Array()): ColourReader {
+  const colours = Uint8Array.from({ length: 3 * 256 }, (_, i) => overWhite(palette[i] ?? 0, transparency[Math.floor(i / 3)] ?? 255));
+  return (samples, columns, out, to, step) => {
+    for (let i = 0, at = to; i < columns; i++, at += step) {
+      const entry = 3 * samples[i];
+      out[at] = colours[entry];
+      out[at + 1] = colours[entry + 1];
+      out[at + 2] = colours[entry + 2];
     }
   };
 }
 
 /** The one grey or colour that stands for transparency: 16 bits a sample, whatever the depth. */
-function transparentSamples(transparency: Uint8Array, samples: number): readonly number[] {
-  return Array.from({ length: samples }, (_, s) => (transparency[2 * s] << 8) | transparency[2 * s + 1]);
-}
-
-function sampleAt(rows: Uint8Array, row: number, index: number, depth: number): number {
-  if (depth === 8) return rows[row + index];
-  if (depth === 16) return (rows[row + 2 * index] << 8) | rows[row + 2 * index + 1];
-  const bit = index * depth;
-  return (rows[row + (bit >> 3)] >> (8 - depth - (bit & 7))) & (2 ** depth - 1);
+function transparentSamples(transparency: Uint8Array): readonly number[] {
+  return [0, 2, 4].map((i) => (transparency[i] << 8) | transparency[i + 1]);
 }
 
 function overWhite(value: number, alpha: number): number {
-  return alpha === 255 ? value : Math.round((value * alpha + 255 * (255 - alpha)) / 255);
+  return alpha === 255 ? value : Math.trunc((value * alpha + 255 * (255 - alpha) + 127) / 255);
 }

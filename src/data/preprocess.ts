@@ -64,6 +64,12 @@ export function preprocess(image: Image, preprocessing: Preprocessing): Float32A
   return out;
 }
 
+/** @throws InputError if pictures keep their shape, for a system that puts them into batches; `name` is its own. */
+export function requireSquare({ resize: how }: Preprocessing, name: string): void {
+  if (how !== "keep") return;
+  throw new InputError(`${name}: pictures must be resized to one size, by "squash" or "crop"; got "keep"`, "only detection models read pictures of any shape");
+}
+
 /** What the model sees, before normalisation: the picture resized, and cropped if asked, to size × size or, with `keep`, within its limits. */
 export function fit(image: Image, preprocessing: Preprocessing): Image {
   const { size, filter } = preprocessing;
@@ -71,11 +77,9 @@ export function fit(image: Image, preprocessing: Preprocessing): Image {
   const { width, height } = image;
   if (preprocessing.resize === "keep") return resize(image, ...keptSize(width, height, preprocessing), filter);
   const { shortSide = size } = preprocessing;
-  const scaled =
-    width <= height
-      ? resize(image, shortSide, Math.trunc((shortSide * height) / width), filter)
-      : resize(image, Math.trunc((shortSide * width) / height), shortSide, filter);
-  return cropCentre(scaled, size);
+  const [across, down] = width <= height ? [shortSide, Math.trunc((shortSide * height) / width)] : [Math.trunc((shortSide * width) / height), shortSide];
+  const [left, top] = [roundHalfEven((across - size) / 2), roundHalfEven((down - size) / 2)];
+  return resize(image, across, down, filter, { left, top, width: size, height: size });
 }
 
 /** By torchvision's rules: since its scale is an f32, made from a reciprocal, a length that should come out whole can lose a pixel. */
@@ -84,17 +88,6 @@ function keptSize(width: number, height: number, { size, longSide = Infinity }: 
   const scale = Math.min(scaleTo(size, Math.min(width, height)), scaleTo(longSide, Math.max(width, height)));
   const scaled = (length: number): number => Math.max(1, Math.floor(length * scale));
   return [scaled(width), scaled(height)];
-}
-
-function cropCentre(image: Image, size: number): Image {
-  const left = roundHalfEven((image.width - size) / 2);
-  const top = roundHalfEven((image.height - size) / 2);
-  const data = new Uint8Array(size * size * 3);
-  for (let y = 0; y < size; y++) {
-    const from = ((top + y) * image.width + left) * 3;
-    data.set(image.data.subarray(from, from + size * 3), y * size * 3);
-  }
-  return { width: size, height: size, data };
 }
 
 /** Python's `round`, by which torchvision places the crop. */
@@ -111,14 +104,15 @@ function normalisedLevels(mean: number, std: number): Float32Array {
 
 /**
  * Checks a preprocessing that was read from a file.
+ * @param name Of the file, for error messages.
  * @throws InputError that names the field at fault.
  */
-export function parsePreprocessing(value: unknown): Preprocessing {
+export function parsePreprocessing(value: unknown, name?: string): Preprocessing {
   const p = (typeof value === "object" && value !== null ? value : {}) as Partial<Record<keyof Preprocessing, unknown>>;
   const isLength = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 1;
   const isPerChannel = (n: unknown): n is PerChannel => Array.isArray(n) && n.length === 3 && n.every(Number.isFinite);
   const refuse = (field: keyof Preprocessing, expected: string): never => {
-    throw new InputError(`parsePreprocessing: ${field} must be ${expected}; got ${JSON.stringify(p[field])}`);
+    throw new InputError(`parsePreprocessing: ${field}${name === undefined ? "" : ` of ${name}`} must be ${expected}; got ${JSON.stringify(p[field])}`);
   };
   const { size, resize: how, shortSide, longSide, filter, mean, std } = p;
   if (!isLength(size)) return refuse("size", "a whole number of pixels");

@@ -29,37 +29,50 @@ interface Taps {
   readonly stride: number;
 }
 
+/** A rectangle of pixels. */
+export interface Window {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 /**
  * Antialiased resize to `width` × `height`, bit for bit what PIL's `Image.resize` gives for RGB pictures.
  *
  * Horizontal, then vertical, rounded to 8 bits in between; an axis that keeps its length is left alone. A browser's
  * canvas does not match it.
+ * @param window The part of the result that is wanted, all of it by default. The rest is not computed: scaled to a short side, a line
+ * of pixels would take gigabytes.
  * @throws ShapeError if a length is not a whole number of at least 1.
  * Source: Pillow, src/libImaging/Resample.c.
  */
-export function resize(image: Image, width: number, height: number, filter: Filter): Image {
+export function resize(image: Image, width: number, height: number, filter: Filter, window: Window = { left: 0, top: 0, width, height }): Image {
   if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
     throw new ShapeError(`resize: width and height must be whole numbers of at least 1; got ${width}×${height}`);
   }
   let { data } = image;
-  if (width !== image.width) data = horizontal(data, image.width, image.height, width, tapsFor(image.width, width, filter));
-  if (height !== image.height) data = vertical(data, width, height, tapsFor(image.height, height, filter));
-  return { width, height, data };
+  const columns = tapsFor(image.width, width, filter, window.left, window.width);
+  const lines = tapsFor(image.height, height, filter, window.top, window.height);
+  if (width !== image.width || window.width !== width) data = horizontal(data, image.width, image.height, window.width, columns);
+  if (height !== image.height || window.height !== height) data = vertical(data, window.width, window.height, lines);
+  return { width: window.width, height: window.height, data };
 }
 
-function tapsFor(inLength: number, outLength: number, filter: Filter): Taps {
+/** The taps of `length` output samples from the `start`-th on, of an axis that is resized from `inLength` to `outLength`. */
+function tapsFor(inLength: number, outLength: number, filter: Filter, start: number, length: number): Taps {
   const { support: unitSupport, weight } = FILTERS[filter];
   const scale = inLength / outLength;
   const filterScale = Math.max(scale, 1);
   const support = unitSupport * filterScale;
   const inverse = 1 / filterScale;
   const stride = Math.ceil(support) * 2 + 1;
-  const first = new Int32Array(outLength);
-  const count = new Int32Array(outLength);
-  const weights = new Int32Array(outLength * stride);
+  const first = new Int32Array(length);
+  const count = new Int32Array(length);
+  const weights = new Int32Array(length * stride);
   const exact = new Float64Array(stride);
-  for (let out = 0; out < outLength; out++) {
-    const centre = (out + 0.5) * scale;
+  for (let out = 0; out < length; out++) {
+    const centre = (start + out + 0.5) * scale;
     const begin = Math.max(Math.trunc(centre - support + 0.5), 0);
     const end = Math.min(Math.trunc(centre + support + 0.5), inLength);
     let sum = 0;

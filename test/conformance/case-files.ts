@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { InputError } from "../../src/core/errors.ts";
 import { expectedClasses, type CaseFile, type ModelFolder } from "./findings.ts";
@@ -19,6 +19,7 @@ export function readCaseFile(file: string): CaseFile {
  */
 export function readModelFolders(folder: string, images?: string): ModelFolder[] {
   if (!existsSync(folder)) throw new InputError(`${folder}: there is no such folder`);
+  if (!statSync(folder).isDirectory()) throw new InputError(`${folder}: must be a folder; got a file`, "give the folder that it lies in");
   const folders = [folder, ...readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name)).toSorted()];
   const found = folders.filter((path) => existsSync(join(path, "io.safetensors")));
   if (found.length === 0) throw new InputError(`${folder}: must hold io.safetensors and weights, or folders that do; got neither`);

@@ -68,6 +68,11 @@ export interface ModelFolder {
   readonly files: Readonly<Record<string, Uint8Array>>;
 }
 
+/** The fields of a JSON object; none of anything else. */
+export function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
 /** The likeliest classes of pictures with their probabilities, by the pictures' names, where a folder's `expected.json` tells them. */
 export function expectedClasses({ json }: Pick<ModelFolder, "json">): Readonly<Record<string, readonly (readonly [id: number, probability: number])[]>> {
   const { top3 = {} } = (json["expected.json"] ?? {}) as { readonly top3?: Record<string, [number, number][]> };

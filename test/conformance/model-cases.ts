@@ -7,7 +7,7 @@ import { InputError } from "../../src/core/errors.ts";
 import { Generator } from "../../src/core/rng.ts";
 import type { Device } from "../../src/device/device.ts";
 import type { Measured } from "../ops/measure.ts";
-import type { ModelFolder } from "./findings.ts";
+import { fieldsOf, type ModelFolder } from "./findings.ts";
 import { ModelMeasure } from "./model-measure.ts";
 import { measurePublished } from "./model-kinds.ts";
 
@@ -31,11 +31,6 @@ function hintsFor({ json }: ModelFolder): PublishedHints {
     gpt2: named.gpt2 ?? heads(fieldsOf(sizes.gpt2)),
     prefixHeads: heads(fieldsOf(sizes.gpt2))?.heads, // where sizes are given, both transformers have as many
   };
-}
-
-/** The fields of a JSON object; none of anything else. */
-export function fieldsOf(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 /** The files of weights in a folder, the one with most to compare first. @throws InputError if the folder is none of a model. */

@@ -8,17 +8,17 @@ import { beamDecoder, wordByWordDecoder, type TextDecoder } from "../../src/capt
 import { gpt2Text } from "../../src/caption/gpt2-text.ts";
 import type { Published } from "../../src/caption/published.ts";
 import type { TextModel } from "../../src/caption/text-model.ts";
+import { InputError } from "../../src/core/errors.ts";
 import type { HostInput, HostTensor } from "../../src/core/host-tensor.ts";
 import { decodeImage } from "../../src/data/image.ts";
 import { preprocess, PREPROCESSING } from "../../src/data/preprocess.ts";
 import { END } from "../../src/data/vocabulary.ts";
 import type { Device } from "../../src/device/device.ts";
-import { IGNORED } from "../../src/models/gpt2.ts";
+import { IGNORED, type GPT2LMHeadModel } from "../../src/models/gpt2.ts";
 import type { VisionTransformer } from "../../src/models/vit.ts";
 import type { Module } from "../../src/nn/module.ts";
 import { AdamW } from "../../src/train/adamw.ts";
-import { expectedClasses, type ModelFolder } from "./findings.ts";
-import { fieldsOf } from "./model-cases.ts";
+import { expectedClasses, fieldsOf, type ModelFolder } from "./findings.ts";
 import { MODEL_TOLERANCES, type ModelMeasure } from "./model-measure.ts";
 
 type Kind<Name extends Published["kind"]> = (model: Extract<Published, { kind: Name }>["model"], measure: ModelMeasure, folder: ModelFolder) => Promise<void>;
@@ -41,8 +41,9 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("eval/avgpool", reshape(pooled, [...pooled.shape, 1, 1]));
     await measure.output("eval/logits", noGrad(() => model.forward(x)));
 
+    const target = await measure.optional("target");
+    if (target === undefined) return;
     model.train();
-    const target = await measure.input("target");
     const loss = crossEntropy(model.forward(x), target);
     loss.backward();
     await measure.output("train/loss", loss);
@@ -76,23 +77,30 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
   },
 
   async gpt2(model, measure, { json }) {
-    const [ids, labels, mask] = [await measure.input("ids"), await measure.input("labels"), await measure.input("attention_mask")];
+    const [ids, labels, mask] = [await measure.input("ids"), await measure.optional("labels"), await measure.optional("attention_mask")];
     const hidden = noGrad(() => model.transformer.hidden(model.embed(ids), { keyMask: mask }));
     for (const [i, state] of hidden.entries()) await measure.output(`hidden.${i}`, state);
     await measure.output("logits", noGrad(() => model.head(hidden.at(-1)!)));
-    const loss = model.loss(model.embed(ids), labels, { keyMask: mask });
-    loss.backward();
-    await measure.output("loss", loss);
-    await measure.gradients(model);
 
-    const meta = fieldsOf(json["meta.json"]);
-    const prompt = meta.prompt as number[][];
-    const room = Math.max(...Object.values(fieldsOf(meta.generate)).map((rows) => (rows as number[][])[0].length));
-    const text = gpt2Text(model, room, (given) => ({ x: model.embed(given), said: given }));
-    const end = Number(fieldsOf(json["config.json"]).eos_token_id ?? -1);
-    await measureGenerated(measure, fieldsOf(meta.generate), text, [{ shape: [prompt.length, prompt[0].length], data: Int32Array.from(prompt.flat()) }], prompt[0].length, end);
+    if (labels !== undefined) {
+      const loss = model.loss(model.embed(ids), labels, { keyMask: mask });
+      loss.backward();
+      await measure.output("loss", loss);
+      await measure.gradients(model);
+    }
 
-    await measureTraining(measure, model, json, ["ids", "labels", "attention_mask"], (words, next, keyMask) => model.loss(model.embed(words), next, { keyMask }));
+    const { prompt, generate } = fieldsOf(json["meta.json"]);
+    if (prompt !== undefined) {
+      if (!isTexts(prompt) || prompt.some(({ length }) => length !== prompt[0].length)) throw new InputError(`meta.json: "prompt" must be lists of token ids, all of one length; got ${JSON.stringify(prompt).slice(0, 60)}`);
+      const [{ length }] = prompt;
+      const text = (longest: number): TextModel => gpt2Text(model, length + longest, (given) => ({ x: model.embed(given), said: given }));
+      const end = Number(fieldsOf(json["config.json"]).eos_token_id ?? -1);
+      await measureGenerated(measure, fieldsOf(generate), text, [{ shape: [prompt.length, length], data: Int32Array.from(prompt.flat()) }], length, end);
+    }
+
+    if (labels === undefined) return;
+    const names = ["ids", "labels", ...(mask === undefined ? [] : ["attention_mask"])];
+    await measureTraining(measure, model, json, names, (words, next, keyMask) => model.loss(model.embed(words), next, { keyMask }));
   },
 
   async storyteller(model, measure, { json }) {
@@ -105,7 +113,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("loss", loss);
     await measure.gradients(model);
     const [first] = await inputsOf(measure, "features");
-    await measureGenerated(measure, fieldsOf(fieldsOf(json["meta.json"]).decode), model.text(), [firstRow(first)], 1, END);
+    await measureGenerated(measure, fieldsOf(fieldsOf(json["meta.json"]).decode), () => model.text(), [firstRow(first)], 1, END);
   },
 
   async story(model, measure, { json }) {
@@ -117,7 +125,8 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("loss", loss);
     await measure.gradients(model);
     const [pictures] = await inputsOf(measure, "image");
-    await measureGenerated(measure, meta(json, "greedy"), model.text(maxLength(json), endOf(json)), [firstRow(pictures)], 0, endOf(json));
+    const end = endOf(json, model.gpt2);
+    await measureGenerated(measure, meta(json, "greedy"), (longest) => model.text(longest, end), [firstRow(pictures)], 0, end);
   },
 
   async prefix(model, measure, { json }) {
@@ -130,7 +139,8 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("loss", loss);
     await measure.gradients(model);
     const [pictures] = await inputsOf(measure, "image");
-    await measureGenerated(measure, meta(json, "greedy"), model.text(maxLength(json), endOf(json)), [firstRow(pictures)], 0, endOf(json));
+    const end = endOf(json, model.text_decoder);
+    await measureGenerated(measure, meta(json, "greedy"), (longest) => model.text(longest, end), [firstRow(pictures)], 0, end);
   },
 
   async "vision-gpt2"(model, measure, { json }) {
@@ -138,7 +148,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     const pictures = ownInputs ? "image" : "pixel_values";
     const image = await measure.input(pictures);
     const labels = await measure.host("labels");
-    const start = Number(fieldsOf(json["config.json"]).decoder_start_token_id ?? endOf(json));
+    const start = Number(fieldsOf(json["config.json"]).decoder_start_token_id ?? endOf(json, model.decoder));
     const given = ownInputs ? await measure.host("ids") : shifted(labels, start);
     const ids = tensor(measure.device, given.data, given.shape);
     await measure.output("logits", noGrad(() => model.forward(image, ids)));
@@ -147,9 +157,8 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("loss", loss);
     await measure.gradients(model);
     const cases = { ...meta(json, "greedy"), ...meta(json, "beam4"), ...meta(json, "beam4_noeos"), ...meta(json, "greedy_from_bos") };
-    const longest = Math.max(...Object.values(cases).map((ids) => (ids as unknown[]).flat().length));
     const [input] = await inputsOf(measure, pictures);
-    await measureGenerated(measure, cases, model.text(longest, start), [input], 1, start);
+    await measureGenerated(measure, cases, (longest) => model.text(longest, start), [input], 1, start);
   },
 
   async encdec(model, measure) {
@@ -182,19 +191,19 @@ function isNumbers(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((item) => typeof item === "number");
 }
 
+function isTexts(value: unknown): value is number[][] {
+  return Array.isArray(value) && value.length > 0 && value.every((text) => isNumbers(text) && text.length > 0);
+}
+
 /** One field of meta.json, by its name; none where there is no such field. */
 function meta(json: ModelFolder["json"], name: string): Record<string, unknown> {
   const value = fieldsOf(json["meta.json"])[name];
   return value === undefined ? {} : { [name]: value };
 }
 
-function maxLength(json: ModelFolder["json"]): number {
-  return (fieldsOf(json["meta.json"]).greedy as unknown[]).flat().length;
-}
-
-/** The token that ends, starts and fills texts, as GPT-2 has only one. */
-function endOf(json: ModelFolder["json"]): number {
-  return Number(fieldsOf(fieldsOf(fieldsOf(json["meta.json"]).sizes).gpt2).start_end_pad);
+/** The token that ends, starts and fills texts, as GPT-2 has only one: the last of its vocabulary where nothing else is said. */
+function endOf(json: ModelFolder["json"], { transformer }: GPT2LMHeadModel): number {
+  return Number(fieldsOf(fieldsOf(fieldsOf(json["meta.json"]).sizes).gpt2).start_end_pad ?? transformer.config.vocabulary - 1);
 }
 
 async function inputsOf(measure: ModelMeasure, ...names: readonly string[]): Promise<HostInput[]> {
@@ -253,11 +262,19 @@ async function measureTraining(measure: ModelMeasure, model: Module, json: Model
 /**
  * Compares generated words. How they are generated stands in the name: `greedy`, `beam4`, `beam3_len2_norepeat2`,
  * `beam5_alpha0p7`, `rep_penalty_1p3`, `beam4_noeos` …
+ * @param textOf The model, for texts of at most so many words.
  * @param given How many words of each expected text were given.
+ * @throws InputError if what a name holds is no text.
  */
-async function measureGenerated(measure: ModelMeasure, cases: Readonly<Record<string, unknown>>, text: TextModel, inputs: readonly HostInput[], given: number, end: number): Promise<void> {
-  const expectedTexts = Object.entries(cases).map(([name, value]) => [name, (Array.isArray((value as unknown[])[0]) ? value : [value]) as number[][]] as const);
+async function measureGenerated(measure: ModelMeasure, cases: Readonly<Record<string, unknown>>, textOf: (longest: number) => TextModel, inputs: readonly HostInput[], given: number, end: number): Promise<void> {
+  const expectedTexts = Object.entries(cases).map(([name, value]) => {
+    const texts = isNumbers(value) ? [value] : value;
+    if (!isTexts(texts)) throw new InputError(`meta.json: "${name}" must be a list of word ids, or of such lists; got ${JSON.stringify(value).slice(0, 60)}`);
+    return [name, texts] as const;
+  });
+  if (expectedTexts.length === 0) return;
   const maxLength = Math.max(...expectedTexts.flatMap(([, texts]) => texts.map((ids) => ids.length - given))); // some end before it
+  const text = textOf(maxLength);
   for (const [name, texts] of expectedTexts) {
     const words = texts.map((ids) => ids.slice(given));
     const rows = inputs.map((input) => (input.shape[0] === texts.length ? input : firstRow(input)));

@@ -19,3 +19,8 @@ export async function decodedImages(images: readonly { readonly name: string; re
   }
   return digests;
 }
+
+/** The same of pictures that the page's server has. */
+export async function fetchedImages(names: readonly string[]): Promise<Record<string, string>> {
+  return decodedImages(await Promise.all(names.map(async (name) => ({ name, bytes: new Uint8Array(await (await fetch(`/${name}`)).arrayBuffer()) }))));
+}

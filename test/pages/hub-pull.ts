@@ -18,15 +18,15 @@ export interface HubPage {
 
 const store = new BrowserStore({ segmentBytes: SEGMENT_BYTES });
 
-const page: HubPage = {
+export const hub: HubPage = {
   received: 0,
   async pull(endpoint, name) {
     const options = browserHubOptions({ endpoint, store });
     const connection = { ...options.connection, retrySeconds: [0.01] };
-    const files = await pull(name, { ...options, connection, onProgress: ({ received }) => (page.received = received) });
+    const files = await pull(name, { ...options, connection, onProgress: ({ received }) => (hub.received = received) });
     return files.map(({ key, size, sha256, cached }) => ({ key, size, sha256, cached }));
   },
-  refused: (endpoint, name) => page.pull(endpoint, name).then(() => "nothing was refused", (error: unknown) => String(error)),
+  refused: (endpoint, name) => hub.pull(endpoint, name).then(() => "nothing was refused", (error: unknown) => String(error)),
   async hashOf(key) {
     const source = (await store.open(key))!;
     const hasher = new Sha256();
@@ -37,5 +37,3 @@ const page: HubPage = {
   list: () => store.list(),
   remove: (key) => store.remove(key),
 };
-
-Object.assign(globalThis, { hub: page });

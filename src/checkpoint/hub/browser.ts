@@ -9,7 +9,7 @@
 import { InputError } from "../../core/errors.ts";
 import { Sha256 } from "../../core/sha256.ts";
 import type { Origin, Received } from "./download.ts";
-import { DEFAULT_ENDPOINT, parseEndpoint } from "./names.ts";
+import { DEFAULT_ENDPOINT, parseEndpoint, parseToken } from "./names.ts";
 import type { HubStore, PullOptions, StoredEntry, StoredFile, StoredPart } from "./pull.ts";
 import type { ByteSource } from "../reader.ts";
 
@@ -18,6 +18,10 @@ const LISTING = "listing.json";
 const ORIGIN = "origin.json";
 const RECORD = "record.json";
 
+function noStorage(cause?: unknown): InputError {
+  return new InputError("the browser does not let this page store files", "leave private browsing, and open the page from https or localhost", { cause });
+}
+
 /** The operation's result; its failure as one clear line. */
 async function attempt<T>(operation: Promise<T>): Promise<T> {
   try {
@@ -25,7 +29,7 @@ async function attempt<T>(operation: Promise<T>): Promise<T> {
   } catch (cause) {
     const { name } = cause as DOMException;
     if (name === "QuotaExceededError") throw new InputError("the browser's storage for this page is full", "delete models that are not needed any more", { cause });
-    if (name === "SecurityError") throw new InputError("the browser does not let this page store files", "leave private browsing, and open the page from https or localhost", { cause });
+    if (name === "SecurityError") throw noStorage(cause);
     throw cause;
   }
 }
@@ -165,6 +169,7 @@ export class BrowserStore implements HubStore {
   }
 
   private async root(): Promise<FileSystemDirectoryHandle> {
+    if (navigator.storage?.getDirectory === undefined || navigator.locks === undefined) throw noStorage();
     const root = await attempt(navigator.storage.getDirectory());
     return root.getDirectoryHandle(this.folder, { create: true });
   }
@@ -279,7 +284,7 @@ export interface BrowserHubSettings {
   readonly store?: BrowserStore;
 }
 
-/** A pull's options in a browser. @throws InputError if the endpoint is no web address. */
+/** A pull's options in a browser. @throws InputError if the endpoint is no web address, or the token no word. */
 export function browserHubOptions({ endpoint = DEFAULT_ENDPOINT, token, signal, store = new BrowserStore() }: BrowserHubSettings = {}): PullOptions {
-  return { store, connection: { endpoint: parseEndpoint(endpoint), token, signal, redirects: "by the browser" }, hasher: () => new Sha256() };
+  return { store, connection: { endpoint: parseEndpoint(endpoint), token: parseToken(token), signal, redirects: "by the browser" }, hasher: () => new Sha256() };
 }

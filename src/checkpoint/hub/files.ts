@@ -11,7 +11,7 @@ import type { Hasher } from "../../core/sha256.ts";
 import { attempt, isAlive, writeFileAtomically } from "../files.ts";
 import type { Origin, Received } from "./download.ts";
 import { weightsAmong } from "./listing.ts";
-import { DEFAULT_ENDPOINT, parseEndpoint } from "./names.ts";
+import { DEFAULT_ENDPOINT, parseEndpoint, parseToken } from "./names.ts";
 import type { Connection } from "./request.ts";
 import { pull, type HubStore, type PullOptions, type StoredEntry, type StoredFile, type StoredPart } from "./pull.ts";
 
@@ -209,13 +209,13 @@ export interface HubSettings {
 
 /**
  * A pull's options from the environment: `HF_ENDPOINT`, `HF_TOKEN`, `SIGHTLINE_HOME`, `SIGHTLINE_OFFLINE`.
- * @throws InputError if the endpoint is no web address.
+ * @throws InputError if the endpoint is no web address, or the token no word.
  */
 export function hubOptions(settings: HubSettings = {}): PullOptions {
   const { HF_ENDPOINT, HF_TOKEN, SIGHTLINE_OFFLINE = "" } = process.env;
   const connection: Connection = {
     endpoint: parseEndpoint(settings.endpoint ?? (HF_ENDPOINT || DEFAULT_ENDPOINT)),
-    token: HF_TOKEN?.trim() || undefined,
+    token: parseToken(HF_TOKEN),
     signal: settings.signal,
     redirects: "by hand",
   };

@@ -1,6 +1,7 @@
 /** Which files of a repository make a model: asked of the endpoint, or found by their usual names. */
 
 import { InputError } from "../../core/errors.ts";
+import { USUAL_WEIGHTS } from "../open.ts";
 import { fileOf, safePath, type HubFile, type Target } from "./names.ts";
 import { nearNames, PUBLISHED } from "./manifest.ts";
 import { persist, plainTag, request, shownAddress, Answer, type Connection } from "./request.ts";
@@ -13,9 +14,6 @@ const SHARDS: Readonly<Record<string, RegExp>> = {
   "model.safetensors.index.json": /^model-\d{5}-of-\d{5}\.safetensors$/,
   "pytorch_model.bin.index.json": /^pytorch_model-\d{5}-of-\d{5}\.bin$/,
 };
-
-/** Names to try where no list is to be had. */
-const USUAL_WEIGHTS = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /** What stands beside weights: settings, tokenisers. */
 const COMPANIONS = ["config.json", "preprocessor_config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"];

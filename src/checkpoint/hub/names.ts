@@ -59,6 +59,17 @@ export function parseEndpoint(text: string): string {
   return url.href.replace(/\/+$/, "");
 }
 
+/**
+ * An access token without the blanks around it, or undefined where none is set.
+ * @throws InputError if no header of a request could carry it. The token itself is in no message.
+ */
+export function parseToken(text: string | undefined): string | undefined {
+  const token = text?.trim();
+  if (token === undefined || token === "") return undefined;
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new InputError(`HF_TOKEN must be one word of letters, digits and signs; got ${token.length} characters, of which some are others`, "copy the token again, or unset HF_TOKEN");
+}
+
 /** A path that a server or a user gave, if it stays inside of the folder that it is put into. @throws InputError if it does not. */
 export function safePath(path: string, whose: string): string {
   const segments = path.split("/");

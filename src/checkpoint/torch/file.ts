@@ -9,7 +9,7 @@ import type { TypedArray } from "../../core/dtype.ts";
 import { CheckpointError, shown } from "../../core/errors.ts";
 import type { HostTensor } from "../../core/host-tensor.ts";
 import { sizeOf } from "../../core/shape.ts";
-import { unpickle } from "./pickle.ts";
+import { MAX_DESCRIPTION_BYTES, unpickle } from "./pickle.ts";
 import type { PickleDict, PickleValue } from "./pickle-values.ts";
 import type { ByteSource, CheckpointReader } from "../reader.ts";
 import { decodeTensor, STORED_BYTES } from "../stored.ts";
@@ -42,6 +42,15 @@ export interface TorchContents {
   locate(storage: string): Promise<number>;
 }
 
+function isZip(head: Uint8Array): boolean {
+  return ZIP.every((byte, i) => head[i] === byte);
+}
+
+/** Whether a file that begins with these bytes, four or more, can be one of PyTorch's. */
+export function isTorchFile(head: Uint8Array): boolean {
+  return isZip(head) || head[0] === PICKLE;
+}
+
 async function openZip(source: ByteSource, file: string): Promise<TorchContents> {
   const entries = await readZip(source, file);
   const pickles = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
@@ -62,7 +71,9 @@ async function openZip(source: ByteSource, file: string): Promise<TorchContents>
     }
   }
   const entryOf = (key: string): ZipEntry | undefined => entries.get(`${folder}data/${key}`);
-  const { value: root } = unpickle(await bytesOf(entries.get(pickles[0]) as ZipEntry), 0, file, (id, refuse) => {
+  const description = entries.get(pickles[0]) as ZipEntry;
+  if (description.size > MAX_DESCRIPTION_BYTES) throw new CheckpointError(`${file}: ${shown(pickles[0])} must have at most ${MAX_DESCRIPTION_BYTES} bytes; got ${description.size}`, "save tensors rather than large plain data");
+  const { value: root } = unpickle(await bytesOf(description), 0, file, (id, refuse) => {
     const storage = TorchStorage.fromPersistentId(id, refuse);
     const size = storage.fileElements * STORED_BYTES[storage.dtype];
     const entry = entryOf(storage.key);
@@ -128,11 +139,10 @@ async function gather(source: ByteSource, tensor: TorchTensor, first: number, be
  */
 export async function openTorchSource(source: ByteSource, name: string): Promise<TorchReader> {
   const head = await source.read(0, Math.min(ZIP.length, source.size));
-  const isZip = head.length === ZIP.length && ZIP.every((byte, i) => head[i] === byte);
-  if (!isZip && head[0] !== PICKLE) {
+  if (!isTorchFile(head)) {
     throw new CheckpointError(`${name}: a PyTorch file must begin as a zip file or a pickle; got ${head.length === 0 ? "an empty file" : `bytes ${head.join(", ")}`}`, "check that the file was written by torch.save, and download it again");
   }
-  const { format, root, locate } = isZip ? await openZip(source, name) : await openLegacy(source, name);
+  const { format, root, locate } = isZip(head) ? await openZip(source, name) : await openLegacy(source, name);
   const { tensors, values } = stateDictOf(root, name);
   requireHonestSizes(tensors, source, name);
 
@@ -161,7 +171,7 @@ export async function openTorchSource(source: ByteSource, name: string): Promise
     },
     async readPart(key, begin, end): Promise<TypedArray> {
       const { dtype } = tensorOf(key);
-      return decodeTensor(await readElements(key, begin, end), { dtype, shape: [end - begin] }, labelOf(key)).data;
+      return decodeTensor(await readElements(key, begin, end), { dtype, shape: [end - begin] }, labelOf(key), begin).data;
     },
     close: () => source.close(),
   };

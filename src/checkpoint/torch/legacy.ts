@@ -4,7 +4,7 @@
  */
 
 import { CheckpointError, shown } from "../../core/errors.ts";
-import { TruncatedPickle, unpickle, type PersistentLoad, type Unpickled } from "./pickle.ts";
+import { MAX_DESCRIPTION_BYTES, TruncatedPickle, unpickle, type PersistentLoad, type Unpickled } from "./pickle.ts";
 import { describeValue, isSequence, PickleGlobal, type PickleValue } from "./pickle-values.ts";
 import type { ByteSource } from "../reader.ts";
 import { STORED_BYTES } from "../stored.ts";
@@ -38,7 +38,8 @@ class PickleSequence {
         this.end = unpickled.end;
         return unpickled.value;
       }
-      const length = Math.min(this.#source.size, Math.max(FIRST_READ, GROWTH * this.#bytes.length));
+      if (this.#bytes.length >= MAX_DESCRIPTION_BYTES) throw new CheckpointError(`${this.#file}: the pickles before the values must end within ${MAX_DESCRIPTION_BYTES} bytes; got more`, DAMAGED);
+      const length = Math.min(this.#source.size, MAX_DESCRIPTION_BYTES, Math.max(FIRST_READ, GROWTH * this.#bytes.length));
       this.#bytes = await this.#source.read(0, length);
     }
   }

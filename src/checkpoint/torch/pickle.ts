@@ -13,6 +13,9 @@ import { requireTree } from "./pickle-tree.ts";
 import { describeValue, isSequence, PickleGlobal, PickleRecord, requireKey, type PickleValue, type Refuse } from "./pickle-values.ts";
 import { NumpyArray, NumpyDType } from "./numpy.ts";
 
+/** Most bytes of a pickle that only describes tensors, whose values lie outside of it: a length that is damaged must not make a reader allocate gigabytes. */
+export const MAX_DESCRIPTION_BYTES = 2 ** 28;
+
 const MAX_PROTOCOL = 5;
 const MAX_NAME = 512; // characters of a module, class or function
 const MAX_CONTAINERS = 2_000_000; // of one byte in the file and some 200 in memory each

@@ -113,12 +113,12 @@ export class TorchTensor implements StoredTensor {
   }
 }
 
-/** A shape from a pickle. */
+/** A shape from a pickle, copied: a list that is checked could still grow by a later opcode. */
 export function requireShape(value: PickleValue | undefined, refuse: Refuse): readonly number[] {
   const isShape = isSequence(value) && value.length <= MAX_RANK && value.every(isWholeNumber);
   const elements = isShape ? (value as readonly number[]).reduce((product, size) => product * Math.max(1, size), 1) : Number.NaN;
   if (!isWholeNumber(elements * 8)) return refuse(`a shape must be at most ${MAX_RANK} whole numbers with a product below 2^50`, shapeText(value));
-  return value as readonly number[];
+  return Object.freeze([...(value as readonly number[])]);
 }
 
 function shapeText(value: PickleValue | undefined): string {
@@ -137,5 +137,5 @@ export function rebuildTensor(args: readonly PickleValue[], dtype: PickleValue |
   const name = dtype instanceof PickleGlobal ? dtype.name : undefined;
   const type = dtype === undefined ? storage.dtype : DTYPES.get(name ?? "");
   if (type === undefined) return refuse(`the dtype of a tensor must be one of ${[...DTYPES.keys()].join(", ")}`, describeValue(dtype));
-  return new TorchTensor(storage, type, offset, shape, stride as readonly number[], refuse);
+  return new TorchTensor(storage, type, offset, shape, [...stride], refuse);
 }

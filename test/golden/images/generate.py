@@ -114,6 +114,7 @@ def add_jpegs():
     add("cmyk-19x13.jpg", cmyk)
     adobe = segment(cmyk, 0xEE)[0]
     add("ycck-19x13.jpg", cmyk[: adobe + 15] + b"\2" + cmyk[adobe + 16 :])
+    add("ycck-adobe-1-19x13.jpg", cmyk[: adobe + 15] + b"\1" + cmyk[adobe + 16 :])
     add("cmyk-without-adobe-19x13.jpg", without(cmyk, 0xEE))
 
 
