@@ -185,7 +185,7 @@ describe("preprocess", () => {
   });
 
   test("names the file it was read from", () => {
-    expect(() => parsePreprocessing({}, "best.safetensors")).toThrow("parsePreprocessing: size of best.safetensors must be a whole number of pixels; got undefined");
+    expect(() => parsePreprocessing({}, "best.safetensors")).toThrow("parsePreprocessing: size of best.safetensors must be a whole number of pixels, at most 8192; got undefined");
   });
 
   test("pictures that keep their shape are refused where batches are made", () => {

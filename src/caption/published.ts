@@ -120,9 +120,19 @@ function recognise(reader: CheckpointReader): { kind: Kind; found: FoundLayout }
  */
 export async function loadPublished(builder: Builder, reader: CheckpointReader, hints: PublishedHints = {}): Promise<Published & { readonly report: LoadReport }> {
   const { kind, found } = recognise(reader);
-  const published = uninitialised(() => kind.build(builder, (key) => storedShape(key, found, reader.tensors), hints));
+  const published = named(reader.file, () => uninitialised(() => kind.build(builder, (key) => storedShape(key, found, reader.tensors), hints)));
   const model: Module = published.model;
   return { ...published, report: await loadInto(model, reader, { layout: found.layout.name, prefix: found.prefix }) };
+}
+
+/** What an action returns; its errors about sizes say of which file. */
+function named<T>(file: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new CheckpointError(`${file}: ${error.message}`, undefined, { cause: error });
+  }
 }
 
 /**

@@ -102,6 +102,9 @@ function normalisedLevels(mean: number, std: number): Float32Array {
   return Float32Array.from({ length: 256 }, (_, level) => Math.fround(Math.fround(level / 255) - mean32) / std32);
 }
 
+/** Pixels; no vision model sees more, and a damaged checkpoint must not ask for gigabytes. */
+const MAX_SIDE = 8192;
+
 /**
  * Checks a preprocessing that was read from a file.
  * @param name Of the file, for error messages.
@@ -109,13 +112,13 @@ function normalisedLevels(mean: number, std: number): Float32Array {
  */
 export function parsePreprocessing(value: unknown, name?: string): Preprocessing {
   const p = (typeof value === "object" && value !== null ? value : {}) as Partial<Record<keyof Preprocessing, unknown>>;
-  const isLength = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 1;
+  const isLength = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 1 && (n as number) <= MAX_SIDE;
   const isPerChannel = (n: unknown): n is PerChannel => Array.isArray(n) && n.length === 3 && n.every(Number.isFinite);
   const refuse = (field: keyof Preprocessing, expected: string): never => {
     throw new InputError(`parsePreprocessing: ${field}${name === undefined ? "" : ` of ${name}`} must be ${expected}; got ${JSON.stringify(p[field])}`);
   };
   const { size, resize: how, shortSide, longSide, filter, mean, std } = p;
-  if (!isLength(size)) return refuse("size", "a whole number of pixels");
+  if (!isLength(size)) return refuse("size", `a whole number of pixels, at most ${MAX_SIDE}`);
   if (how !== "squash" && how !== "crop" && how !== "keep") return refuse("resize", '"squash", "crop" or "keep"');
   const isSide = (n: unknown): n is number | undefined => n === undefined || (isLength(n) && n >= size);
   if (!isSide(shortSide)) return refuse("shortSide", `a whole number of at least ${size}`);

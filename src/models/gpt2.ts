@@ -1,11 +1,11 @@
-import type { Tensor } from "../autograd/tensor.ts";
-import { add, attention, gelu, geluTanh, linearCrossEntropy, packedCachedAttention, packedSelfAttention, reshape, slice, split, type KeyValueCache } from "../autograd/ops/index.ts";
-import { allocateTensor, tensor } from "../autograd/tensor.ts";
+import { add, linearCrossEntropy, reshape, slice, type KeyValueCache } from "../autograd/ops/index.ts";
+import { allocateTensor, tensor, type Tensor } from "../autograd/tensor.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { Device } from "../device/device.ts";
-import { Conv1D, Embedding, type Builder } from "../nn/layers.ts";
+import { Embedding, type Builder } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { LayerNorm } from "../nn/norm.ts";
+import { GPT2Block } from "./gpt2-block.ts";
 
 /**
  * GPT-2, with Hugging Face's fields and weights [in, out], so that its checkpoints load as they are.
@@ -64,118 +64,6 @@ export interface GPT2Cache {
   readonly blocks: readonly KeyValueCache[];
   /** Keys and values [B, S, heads, D] of what each block looks at. */
   readonly encoded: readonly KeyValueCache[];
-}
-
-/** Self attention: each position looks at itself and those before. x [B, T, dim] → [B, T, dim]. */
-class SelfAttention extends Module {
-  readonly c_attn: Conv1D;
-  readonly c_proj: Conv1D;
-  private readonly heads: number;
-
-  constructor(builder: Builder, { dim, heads, layers }: GPT2Config) {
-    super();
-    this.c_attn = new Conv1D(builder, dim, 3 * dim);
-    this.c_proj = new Conv1D(builder, dim, dim, residual(layers));
-    this.heads = heads;
-  }
-
-  forward(x: Tensor, keyMask?: Tensor): Tensor {
-    return this.c_proj.forward(packedSelfAttention(this.c_attn.forward(x), this.heads, { causal: true, keyMask }));
-  }
-
-  /** The same for positions that follow those of the cache, which takes them in. */
-  extend(x: Tensor, cache: KeyValueCache, position: Tensor, keyMask?: Tensor): Tensor {
-    return this.c_proj.forward(packedCachedAttention(this.c_attn.forward(x), cache, position, { keyMask }));
-  }
-}
-
-/** Cross-attention: each position looks at all of the encoder's. x [B, T, dim], encoded [B, S, E] → [B, T, dim]. */
-class CrossAttention extends Module {
-  readonly c_attn: Conv1D;
-  readonly q_attn: Conv1D;
-  readonly c_proj: Conv1D;
-  private readonly heads: number;
-
-  constructor(builder: Builder, { dim, heads, layers }: GPT2Config, encoded: number) {
-    super();
-    this.c_attn = new Conv1D(builder, encoded, 2 * dim);
-    this.q_attn = new Conv1D(builder, dim, dim);
-    this.c_proj = new Conv1D(builder, dim, dim, residual(layers));
-    this.heads = heads;
-  }
-
-  /** Keys and values [B, S, heads, D] of what is looked at. */
-  keysAndValues(encoded: Tensor): KeyValueCache {
-    const [keys, values] = split(this.c_attn.forward(encoded), this.q_attn.bias.size, 2).map((part) => this.inHeads(part));
-    return { keys, values };
-  }
-
-  forward(x: Tensor, { keys, values }: KeyValueCache): Tensor {
-    const y = attention(this.inHeads(this.q_attn.forward(x)), keys, values, { layout: "bthd" });
-    return this.c_proj.forward(reshape(y, x.shape));
-  }
-
-  /** [B, T, dim] → [B, T, heads, D]. */
-  private inHeads(x: Tensor): Tensor {
-    const [batch, length, dim] = x.shape;
-    return reshape(x, [batch, length, this.heads, dim / this.heads]);
-  }
-}
-
-/** c_proj(gelu(c_fc x)). x [..., dim] → [..., dim]. */
-class GPT2MLP extends Module {
-  readonly c_fc: Conv1D;
-  readonly c_proj: Conv1D;
-  private readonly activation: GPT2Config["activation"];
-
-  constructor(builder: Builder, { dim, layers, mlp, activation }: GPT2Config) {
-    super();
-    this.c_fc = new Conv1D(builder, dim, mlp);
-    this.c_proj = new Conv1D(builder, mlp, dim, residual(layers));
-    this.activation = activation;
-  }
-
-  forward(x: Tensor): Tensor {
-    const hidden = this.c_fc.forward(x);
-    return this.c_proj.forward(this.activation === "gelu" ? gelu(hidden) : geluTanh(hidden));
-  }
-}
-
-/** Initial deviation of what is added to the residual stream 2 · layers times. */
-function residual(layers: number): { deviation: number } {
-  return { deviation: 0.02 / Math.sqrt(2 * layers) };
-}
-
-/** x += attn(ln_1 x); x += crossattention(ln_cross_attn x), where there is one; x += mlp(ln_2 x). */
-export class GPT2Block extends Module {
-  readonly ln_1: LayerNorm;
-  readonly attn: SelfAttention;
-  readonly ln_cross_attn: LayerNorm | null;
-  readonly crossattention: CrossAttention | null;
-  readonly ln_2: LayerNorm;
-  readonly mlp: GPT2MLP;
-
-  constructor(builder: Builder, config: GPT2Config) {
-    super();
-    const { dim, eps, crossAttention } = config;
-    this.ln_1 = new LayerNorm(builder, dim, { eps });
-    this.attn = new SelfAttention(builder, config);
-    this.ln_cross_attn = crossAttention === null ? null : new LayerNorm(builder, dim, { eps });
-    this.crossattention = crossAttention === null ? null : new CrossAttention(builder, config, crossAttention);
-    this.ln_2 = new LayerNorm(builder, dim, { eps });
-    this.mlp = new GPT2MLP(builder, config);
-  }
-
-  /**
-   * x [B, T, dim] → [B, T, dim].
-   * @param attend Self attention over the normed x.
-   * @param encoded Keys and values of what the block looks at.
-   */
-  forward(x: Tensor, attend: (x: Tensor) => Tensor, encoded?: KeyValueCache): Tensor {
-    const attended = add(x, attend(this.ln_1.forward(x)));
-    const seen = this.crossattention === null ? attended : add(attended, this.crossattention.forward(this.ln_cross_attn!.forward(attended), encoded!));
-    return add(seen, this.mlp.forward(this.ln_2.forward(seen)));
-  }
 }
 
 /** The blocks of GPT-2, from token embeddings to normed hidden states. */
@@ -250,6 +138,7 @@ export class GPT2Model extends Module {
   private look(encoded: GPT2Context["encoded"]): KeyValueCache[] {
     if (this.config.crossAttention === null) return [];
     if (encoded === undefined) throw new ShapeError("GPT2Model: a model with cross-attention needs what it shall look at [B, S, E]; got none", "pass `encoded`");
+    if (!("shape" in encoded) && encoded.length !== this.h.length) throw new ShapeError(`GPT2Model: encoded must be one tensor, or one for each of ${this.h.length} blocks; got ${encoded.length}`);
     return this.h.map(({ crossattention }, i) => crossattention!.keysAndValues("shape" in encoded ? encoded : encoded[i]));
   }
 

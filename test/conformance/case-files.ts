@@ -15,14 +15,16 @@ export function readCaseFile(file: string): CaseFile {
 /**
  * Reads a folder of a model, or all folders of models in it.
  * @param images Where the pictures lie whose classes an `expected.json` tells.
+ * @param note Told of folders that are left out.
  * @throws InputError if there is none, or a file cannot be read.
  */
-export function readModelFolders(folder: string, images?: string): ModelFolder[] {
+export function readModelFolders(folder: string, images?: string, note: (line: string) => void = () => undefined): ModelFolder[] {
   if (!existsSync(folder)) throw new InputError(`${folder}: there is no such folder`);
   if (!statSync(folder).isDirectory()) throw new InputError(`${folder}: must be a folder; got a file`, "give the folder that it lies in");
   const folders = [folder, ...readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name)).toSorted()];
   const found = folders.filter((path) => existsSync(join(path, "io.safetensors")));
   if (found.length === 0) throw new InputError(`${folder}: must hold io.safetensors and weights, or folders that do; got neither`);
+  for (const path of folders.slice(1).filter((each) => !found.includes(each))) note(`${path}: left out, as it holds no io.safetensors`);
   return found.map((path) => {
     const names = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) => name);
     const [json, files] = [names.filter((name) => name.endsWith(".json")), names.filter((name) => !name.endsWith(".json"))];

@@ -56,7 +56,7 @@ function fromHere(file: string): string {
 function readFiles({ ops, optim, models, images }: Options): SuiteFiles {
   const read = (file: string | undefined): SuiteFiles["ops"] => (file === undefined ? undefined : readCaseFile(fromHere(file)));
   const golden = ops === undefined && optim === undefined && models === undefined;
-  const files: SuiteFiles = golden ? { ops: read(join(GOLDEN, "given.json")), optim: read(join(GOLDEN, "optim-given.json")) } : { ops: read(ops), optim: read(optim), models: models === undefined ? undefined : readModelFolders(fromHere(models), images === undefined ? undefined : fromHere(images)) };
+  const files: SuiteFiles = golden ? { ops: read(join(GOLDEN, "given.json")), optim: read(join(GOLDEN, "optim-given.json")) } : { ops: read(ops), optim: read(optim), models: models === undefined ? undefined : readModelFolders(fromHere(models), images === undefined ? undefined : fromHere(images), note) };
   files.models?.forEach(modelCases);
   if (files.ops !== undefined) loadTorchCases(files.ops);
   if (files.optim !== undefined) loadOptimCases(files.optim);
