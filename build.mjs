@@ -1,7 +1,7 @@
 // Builds dist/ (or the folder named after `--out`): the command line, the bench, the conformance suite, and the browser bundle of the engine.
 // `--quiet` prints nothing on success.
 import { gzipSync } from "node:zlib";
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { build } from "esbuild";
 
@@ -30,6 +30,8 @@ const pageAssets = {
 };
 
 if (!quiet) rmSync(outdir, { recursive: true, force: true });
+else for (const folder of [outdir, `${outdir}/browser`].filter(existsSync)) for (const file of readdirSync(folder)) if (/-[A-Z0-9]{8}\.mjs/.test(file)) rmSync(`${folder}/${file}`); // shared parts of the last build
+
 await Promise.all([
   build({ ...node, plugins: [pageAssets], define: { SIGHTLINE_VERSION: JSON.stringify(version) }, entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
   build({ ...node, entryPoints: { bench: "bench/main.ts", conformance: "test/conformance/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),

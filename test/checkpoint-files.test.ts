@@ -169,6 +169,20 @@ describe("writeFileAtomically", () => {
 });
 
 describe("matchKeys", () => {
+  it("names keys on one line of bearable length, whatever a file calls them", () => {
+    const model = new Map([["weight", [1]]]);
+    const error = (key: string): string => {
+      try {
+        matchKeys(model, new Map([[key, [1]]]));
+      } catch (cause) {
+        return (cause as Error).message;
+      }
+      return "";
+    };
+    expect(error("a\n\u001b[2Jb")).toContain("1 unexpected: a\\u000a\\u001b[2Jb (");
+    expect(error("x".repeat(1e6)).length).toBeLessThan(600);
+  });
+
   const shapes = (record: Record<string, number[]>): Map<string, number[]> => new Map(Object.entries(record));
   const model = shapes({ "conv.weight": [4, 3], "bn.weight": [4], "bn.num_batches_tracked": [] });
 

@@ -4,11 +4,13 @@ import { beforeAll, describe, expect, test, vi } from "vitest";
 import { loadSafetensors, openCheckpoint, saveSharded } from "../src/checkpoint/files.ts";
 import { readSafetensors } from "../src/checkpoint/safetensors.ts";
 import { decodeTensor, encodeTensor, STORED_BYTES, type StoredDType, type StoredTensor } from "../src/checkpoint/stored.ts";
+import { PickleGlobal, type PickleValue } from "../src/checkpoint/torch/pickle-values.ts";
 import { convert, type ConvertOptions } from "../src/cli/convert.ts";
 import { showFailure } from "../src/cli/failure.ts";
 import { byteSize, table } from "../src/cli/format.ts";
 import { inspect, type InspectOptions } from "../src/cli/inspect.ts";
 import { byteCount } from "../src/cli/options.ts";
+import { plainJson, showValue } from "../src/cli/pickle-format.ts";
 import { toFloat16Bits } from "../src/core/float16.ts";
 import { useCommandLine, type Ended } from "./cli.ts";
 
@@ -268,6 +270,12 @@ describe("encodeTensor", () => {
     }
     expect(roundTrip("I64", Int32Array.of(-(2 ** 31), 2 ** 31 - 1))).toEqual([-(2 ** 31), 2 ** 31 - 1]);
   });
+});
+
+test("keys of dicts are shown as names, whatever they are in Python", () => {
+  const value: PickleValue = new Map<PickleValue, PickleValue>([[new PickleGlobal("torch.float32"), 1], [new PickleGlobal("torch.float16"), 2], [[0, "a"], 3], [7, 4]]);
+  expect(showValue(value)).toEqual([["torch.float32", "1"], ["torch.float16", "2"], ["(0, a)", "3"], ["7", "4"]]);
+  expect(plainJson(value)).toEqual({ "torch.float32": 1, "torch.float16": 2, "(0, a)": 3, 7: 4 });
 });
 
 describe("formats", () => {

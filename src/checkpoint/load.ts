@@ -1,7 +1,7 @@
 /** Loading a checkpoint into a module: everything is checked first, then tensors stream from the file to the device. */
 
 import { hostDType, typedArray, type TypedArray } from "../core/dtype.ts";
-import { CheckpointError, shown } from "../core/errors.ts";
+import { CheckpointError, printable, shown } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../autograd/tensor.ts";
@@ -40,7 +40,7 @@ export async function assemble({ pieces, transposed }: Assembly, reader: Checkpo
     return tensor;
   });
   const shape = assembledShape(stored.map((tensor) => tensor.shape), transposed);
-  if (shape === null) throw new CheckpointError(`${reader.file}: ${pieces.join(", ")} must have shapes that can be joined; got ${stored.map((tensor) => `[${tensor.shape.join(",")}]`).join(", ")}`);
+  if (shape === null) throw new CheckpointError(`${reader.file}: ${pieces.map(printable).join(", ")} must have shapes that can be joined; got ${stored.map((tensor) => `[${tensor.shape.join(",")}]`).join(", ")}`);
   const dtype = hostDTypeOf(stored[0].dtype);
   const data = typedArray(dtype, sizeOf(shape));
   const isTransposed = transposed && shape.length === 2;
@@ -62,7 +62,7 @@ export function checkTypes(tensors: ReadonlyMap<string, Tensor>, { assemblies }:
     const expected = hostDType(tensors.get(key)!.dtype);
     const wrong = pieces.find((piece) => hostDTypeOf(reader.tensors.get(piece)!.dtype) !== expected);
     if (wrong === undefined) continue;
-    const rule = `${wrong} must be stored as ${expected === "f32" ? "floats" : "integers"} for ${key}`;
+    const rule = `${printable(wrong)} must be stored as ${expected === "f32" ? "floats" : "integers"} for ${key}`;
     throw new CheckpointError(`${reader.file}: ${rule}; got ${reader.tensors.get(wrong)!.dtype}`, "nothing was loaded; check that the file belongs to this model and this configuration");
   }
 }
@@ -71,7 +71,7 @@ export function checkTypes(tensors: ReadonlyMap<string, Tensor>, { assemblies }:
 async function checkTied({ tied }: KeyMatch, reader: CheckpointReader): Promise<void> {
   for (const [copy, original] of tied) {
     const refuse = (got: string): never => {
-      throw new CheckpointError(`${reader.file}: ${copy} must equal ${original}, because the model has one tensor for both; got ${got}`, "nothing was loaded; a head of its own is not supported");
+      throw new CheckpointError(`${reader.file}: ${printable(copy)} must equal ${printable(original)}, because the model has one tensor for both; got ${got}`, "nothing was loaded; a head of its own is not supported");
     };
     const [a, b] = [copy, original].map((key) => reader.tensors.get(key)?.shape ?? []);
     if (a.join() !== b.join()) return refuse(`shapes [${a.join(",")}] and [${b.join(",")}]`);

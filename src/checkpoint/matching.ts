@@ -1,10 +1,11 @@
 /** Comparison of a checkpoint's keys with a model's, before anything is loaded. */
 
-import { CheckpointError, shown } from "../core/errors.ts";
+import { CheckpointError, printable, shown } from "../core/errors.ts";
 import { sameShape, showShape } from "../core/shape.ts";
 import { assemblyOf, LAYOUTS, matchPattern, OWN_NAMES, recogniseLayouts, roleOf, type Assembly, type FoundLayout } from "./layouts.ts";
 
 const SHOWN = 5; // keys of each kind that a message names; a wrong file differs in hundreds
+const MAX_NAME = 300; // characters of a key with its shapes; longer ones are no honest names
 export const WRAPPER_PREFIX = "module."; // PyTorch's data-parallel wrappers put it before every key
 
 /** BatchNorm's step counters, which older torchvision checkpoints lack and inference never reads. */
@@ -43,7 +44,8 @@ export interface KeyMatch extends FoundLayout {
 function list(kind: string, items: readonly string[]): string[] {
   if (items.length === 0) return [];
   const more = items.length > SHOWN ? ` and ${items.length - SHOWN} more` : "";
-  return [`${items.length} ${kind}: ${items.slice(0, SHOWN).join(", ")}${more}`];
+  const named = items.slice(0, SHOWN).map((item) => printable(item.length > MAX_NAME ? `${item.slice(0, MAX_NAME)}…` : item));
+  return [`${items.length} ${kind}: ${named.join(", ")}${more}`];
 }
 
 /** The shape of pieces that are joined along their first axis, and transposed; null where they don't fit together. */
@@ -70,10 +72,10 @@ function candidates(found: KeyShapes, { layout, prefix, file = "checkpoint" }: M
   const fitting = [...recognised, ...own].filter((each) => (layout === undefined || each.layout.name === layout) && (prefix === undefined || each.prefix === prefix));
   if (fitting.length > 0) return fitting;
   const names = [...new Set([...LAYOUTS.map(({ name }) => name), OWN_NAMES.name])];
-  if (!names.includes(layout!)) throw new CheckpointError(`${file}: layout must be one of ${names.join(", ")}; got "${layout}"`);
-  const got = recognised.map((each) => `${each.layout.name}${each.prefix === "" ? "" : ` under "${each.prefix}"`}`).join(", ");
-  const where = prefix === undefined ? "" : ` under "${prefix}"`;
-  throw new CheckpointError(`${file}: must hold the layout "${layout}"${where}; got ${got === "" ? "none that is known" : got}`, "leave the layout out to have it found, or choose another file");
+  if (!names.includes(layout!)) throw new CheckpointError(`${file}: layout must be one of ${names.join(", ")}; got ${shown(layout)}`);
+  const got = recognised.map((each) => `${each.layout.name}${each.prefix === "" ? "" : ` under ${shown(each.prefix)}`}`).join(", ");
+  const where = prefix === undefined ? "" : ` under ${shown(prefix)}`;
+  throw new CheckpointError(`${file}: must hold the layout ${shown(layout)}${where}; got ${got === "" ? "none that is known" : got}`, "leave the layout out to have it found, or choose another file");
 }
 
 /** The layout in which most of the model's tensors are there. @throws CheckpointError if the file holds the model twice. */
@@ -136,7 +138,7 @@ export function matchKeys(expected: KeyShapes, found: KeyShapes, options: MatchO
   const differences = [...list("missing", missing), ...list("unexpected", unexpected), ...list("misshapen", misshapen)];
   if (differences.length > 0) {
     const sizes = `the model's ${expected.size} keys and their shapes; got ${found.size} keys`;
-    const read = layout === OWN_NAMES ? "" : ` read as ${layout.name}${prefix === "" ? "" : ` under "${prefix}"`}`;
+    const read = layout === OWN_NAMES ? "" : ` read as ${layout.name}${prefix === "" ? "" : ` under ${shown(prefix)}`}`;
     const hint = refused === undefined ? "nothing was loaded; check that the file belongs to this model and this configuration" : `nothing was loaded; ${refused.refused}`;
     throw new CheckpointError(`${file}: must hold ${sizes}${read}, ${differences.join("; ")}`, hint);
   }

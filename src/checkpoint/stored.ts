@@ -111,7 +111,7 @@ export function decodeTensor(bytes: Uint8Array, entry: StoredTensor, label: stri
 /**
  * Turns values into a tensor's stored bytes: the way back from {@link decodeTensor}.
  *
- * A view of `data` where nothing has to be converted. f16 and bf16 are rounded to the nearest; what lies beyond the range of f16
+ * A view of `data` where nothing has to be converted. f16 and bf16 are rounded to the nearest; what lies beyond their range
  * becomes infinite. Integers must lie in the range of the type.
  */
 export function encodeTensor(data: TypedArray, dtype: StoredDType): Uint8Array {

@@ -61,6 +61,6 @@ export function dateStamp(date: Date): string {
  * @param numbers Indices of the columns that end at the right, as numbers should.
  */
 export function table(rows: readonly (readonly string[])[], numbers: readonly number[] = []): string[] {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const widths = rows[0].map((_, column) => rows.reduce((widest, row) => Math.max(widest, row[column].length), 0));
   return rows.map((row) => row.map((cell, column) => (numbers.includes(column) ? cell.padStart(widths[column]) : cell.padEnd(widths[column]))).join("  ").trimEnd());
 }

@@ -96,7 +96,7 @@ function show(reader: CheckpointReader | TorchReader, statistics?: ReadonlyMap<s
   const tensors = [...reader.tensors];
   const bytes = sum(tensors.map(([, tensor]) => storedBytes(tensor)));
   const parameters = sum(tensors.filter(([, { dtype }]) => hostDTypeOf(dtype) === "f32").map(([, { shape }]) => sizeOf(shape)));
-  const layouts = recogniseLayouts(reader.tensors.keys()).map(({ layout, prefix }) => (prefix === "" ? layout.name : `${layout.name} under ${prefix}`));
+  const layouts = recogniseLayouts(reader.tensors.keys()).map(({ layout, prefix }) => (prefix === "" ? layout.name : `${layout.name} under ${printable(prefix)}`));
   print(reader.file);
   print(`  format   ${reader.format}`);
   print(`  layout   ${layouts.length === 0 ? "none that is known" : layouts.join(", ")}`);

@@ -98,7 +98,7 @@ program
     "after",
     examples(
       ["sightline convert pytorch_model.bin model.safetensors", "sightline convert model.safetensors half.safetensors --dtype f16", "sightline convert big.pt model.safetensors --max-shard 2GB"],
-      "Names stay as they are, but for the module. of a data-parallel wrapper. Integers keep their type; 64-bit ones must fit into 32 bits.\nF64 becomes F32. What lies beyond the range of f16 becomes infinite, and is counted. The metadata says where the file came from.",
+      "Names stay as they are, but for the module. of a data-parallel wrapper. Integers keep their type; 64-bit ones must fit into 32 bits.\nF64 becomes F32. What lies beyond the range of f16 or bf16 becomes infinite, and is counted. The metadata says where the file came from.",
     ),
   )
   .action((input: string, output: string, options: ConvertOptions) => run(true, () => convert(input, output, options)));
@@ -108,7 +108,7 @@ program
   .description("Download published weights by name, or list what there is.")
   .argument("[name]", "a name of the list, or org/repo[@revision][/file] of the Hugging Face hub")
   .option("--revision <name>", "a branch, a tag or a commit of a repository")
-  .option("--file <path...>", "these files alone")
+  .option("--file <path...>", "these files alone; stands behind the name")
   .option("--endpoint <url>", "the hub or a mirror of it (default: HF_ENDPOINT, else https://huggingface.co)")
   .option("--cache <folder>", "where files are kept (default: hub/ in SIGHTLINE_HOME, else in the user's folder for caches)")
   .option("--offline", "take what the cache has and ask no server; the same as SIGHTLINE_OFFLINE=1")

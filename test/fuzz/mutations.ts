@@ -128,8 +128,11 @@ const editHeader: Mutation = (bytes, random, donor) => {
     case 7:
       text = `${JSON.stringify(header).slice(0, -1)},${JSON.stringify(name)}:${JSON.stringify(entry)}}`; // a key twice
       break;
-    default:
-      text = `{"a":${"[".repeat(1 + random.integer(20_000))}`;
+    default: {
+      const depth = 1 + random.integer(20_000); // more than JSON.stringify can show in a message
+      const nested = "[".repeat(depth) + "]".repeat(random.integer(4) === 0 ? 0 : depth);
+      text = JSON.stringify({ ...header, [name]: { ...entry, [random.pick(["dtype", "shape", "data_offsets"])]: "?" } }).replace('"?"', nested);
+    }
   }
   const json = bytesOfText(text ?? JSON.stringify(header));
   return concatenate(uint(json.length, 8), json, data);
