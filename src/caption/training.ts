@@ -193,8 +193,9 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
     if (step % validateEvery === 0 || step === steps) {
       await pending;
       pending = Promise.resolve();
-      const { loss: validationLoss, samples } = await validation.run();
-      checkLoss("validation loss", validationLoss, step);
+      const validationLoss = await validation.loss();
+      checkLoss("validation loss", validationLoss, step); // a model that is beyond it has no word to say
+      const samples = await validation.samples();
       const best = bestLoss === null || validationLoss < bestLoss;
       if (best) bestLoss = validationLoss;
       if (best) await save(step, "best"); // before "last", which says what the best loss is
@@ -213,8 +214,15 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
   return { captioner, step, steps, stopped, seconds: (performance.now() - begun) / 1000, dispatches };
 }
 
-/** Mean loss over some validation pictures, and captions of a few. */
-function makeValidation(device: Device, captioner: Captioner, batches: Batches, set: PictureSet, wordings: "first" | "all"): { run(): Promise<{ loss: number; samples: SampleCaption[] }>; dispose(): void } {
+interface Validation {
+  /** Mean over some pictures. */
+  loss(): Promise<number>;
+  /** Captions of a few. */
+  samples(): Promise<SampleCaption[]>;
+  dispose(): void;
+}
+
+function makeValidation(device: Device, captioner: Captioner, batches: Batches, set: PictureSet, wordings: "first" | "all"): Validation {
   const { model } = captioner;
   const lossStep = recorded(device, "validation loss", (pictures, words, next) => {
     model.eval();
@@ -222,18 +230,19 @@ function makeValidation(device: Device, captioner: Captioner, batches: Batches, 
   });
   const count = Math.min(set.length, VALIDATION_PICTURES) - (Math.min(set.length, VALIDATION_PICTURES) % batches.batchSize);
   const shown = Array.from({ length: Math.min(SAMPLES, set.length) }, (_, i) => i);
-  const run = async (): Promise<{ loss: number; samples: SampleCaption[] }> => {
+  const loss = async (): Promise<number> => {
     const losses: number[] = [];
     for (let first = 0; first < count; first += batches.batchSize) {
       const batch = await batches.of(Array.from({ length: batches.batchSize }, (_, i) => first + i), wordings);
-      const { loss } = await lossStep.run(batch.pictures, batch.words, batch.next);
-      losses.push(await loss.item());
+      losses.push(await (await lossStep.run(batch.pictures, batch.words, batch.next)).loss.item());
     }
-    const captions = await captioner.describeBatch((await batches.of(shown, wordings)).pictures);
-    const samples = captions.map(({ text }, i) => ({ name: set.name(i), caption: text, reference: set.captions(i)[0] }));
-    return { loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length, samples };
+    return losses.reduce((sum, each) => sum + each, 0) / losses.length;
   };
-  return { run, dispose: () => lossStep.dispose() };
+  const samples = async (): Promise<SampleCaption[]> => {
+    const captions = await captioner.describeBatch((await batches.of(shown, wordings)).pictures);
+    return captions.map(({ text }, i) => ({ name: set.name(i), caption: text, reference: set.captions(i)[0] }));
+  };
+  return { loss, samples, dispose: () => lossStep.dispose() };
 }
 
 function withPrefix(tensors: ReadonlyMap<string, HostTensor>): [string, HostTensor][] {
