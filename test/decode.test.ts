@@ -4,7 +4,7 @@ import { DeviceGenerator } from "../src/autograd/random.ts";
 import { noGrad } from "../src/autograd/tape.ts";
 import { full, tensor, type Tensor } from "../src/autograd/tensor.ts";
 import type { BeamOptions } from "../src/caption/beam.ts";
-import { beamDecoder, wordByWordDecoder, type TextDecoder } from "../src/caption/decode.ts";
+import { beamDecoder, wordByWordDecoder, type SequenceDecoder } from "../src/caption/decode.ts";
 import { gpt2Text } from "../src/caption/gpt2-text.ts";
 import type { TextModel } from "../src/caption/text-model.ts";
 import type { HostInput } from "../src/core/host-tensor.ts";
@@ -19,7 +19,7 @@ const END = 2;
 const WIDTH = 4; // of the state
 const NEAR = 4; // decimals of a score: a dozen sums of f32 logarithms
 
-let decoder: TextDecoder | undefined;
+let decoder: SequenceDecoder | undefined;
 afterEach(() => {
   decoder?.dispose();
   decoder = undefined;

@@ -8,7 +8,7 @@ import type { Image } from "../data/image.ts";
 import { parsePreprocessing, preprocess, requireSquare, type Preprocessing } from "../data/preprocess.ts";
 import { END, Vocabulary } from "../data/vocabulary.ts";
 import type { Device } from "../device/device.ts";
-import { beamDecoder, wordByWordDecoder, type TextDecoder } from "./decode.ts";
+import { beamDecoder, wordByWordDecoder, type SequenceDecoder } from "./decode.ts";
 import { parseStorytellerConfig, Storyteller, type StorytellerConfig } from "./storyteller.ts";
 
 const SYSTEM = "storyteller";
@@ -53,7 +53,7 @@ export class Captioner {
   readonly vocabulary: Vocabulary;
   readonly preprocessing: Preprocessing;
   readonly model: Storyteller;
-  private readonly decoders = new Map<string, TextDecoder>();
+  private readonly decoders = new Map<string, SequenceDecoder>();
 
   /** A captioner with initial weights drawn from the seed. @throws InputError if the preprocessing gives pictures of any shape. */
   constructor(device: Device, config: CaptionerConfig, vocabulary: Vocabulary, preprocessing: Preprocessing, seed: number) {
@@ -126,7 +126,7 @@ export class Captioner {
     this.model.dispose();
   }
 
-  private decoder(beam: number, lengthPenalty: number): TextDecoder {
+  private decoder(beam: number, lengthPenalty: number): SequenceDecoder {
     const key = beam === 1 ? "greedy" : `${beam} ${lengthPenalty}`;
     let decoder = this.decoders.get(key);
     if (decoder === undefined) {

@@ -20,7 +20,7 @@ const CAUSES = "the weights are damaged, an input is NaN, or a text is longer th
 const AHEAD = 3;
 
 /** Texts for batches of inputs; the pipelines are compiled at the first batch of a shape. */
-export interface TextDecoder {
+export interface SequenceDecoder {
   /**
    * The best texts for each row of the inputs [B, ...], the best first; without beam search, one. Calls are served one after
    * the other.
@@ -55,7 +55,7 @@ export interface WordByWordOptions extends Rules {
  * reads the words a few steps later.
  * @throws InputError for a maxLength below 1.
  */
-export function wordByWordDecoder(device: Device, model: TextModel, options: WordByWordOptions): TextDecoder {
+export function wordByWordDecoder(device: Device, model: TextModel, options: WordByWordOptions): SequenceDecoder {
   requireCount("wordByWordDecoder", "maxLength", options.maxLength);
   return byShape((batch) => new WordByWord(device, model, options, batch));
 }
@@ -67,7 +67,7 @@ export interface BeamDecoderOptions extends BeamOptions, Rules {}
  * each word's log-probabilities only the best are read back.
  * @throws InputError for a width or maxLength below 1, or an alpha that is no number.
  */
-export function beamDecoder(device: Device, model: TextModel, options: BeamDecoderOptions): TextDecoder {
+export function beamDecoder(device: Device, model: TextModel, options: BeamDecoderOptions): SequenceDecoder {
   requireCount("beamDecoder", "width", options.width);
   requireCount("beamDecoder", "maxLength", options.maxLength);
   if (!Number.isFinite(options.alpha)) throw new InputError(`beamDecoder: alpha must be a number; got ${options.alpha}`);
@@ -79,10 +79,10 @@ function requireCount(what: string, field: string, value: number): void {
 }
 
 /** A decoder for each set of shapes of the inputs: their recordings keep states of their own. */
-function byShape(make: (batch: number) => TextDecoder): TextDecoder {
-  const decoders = new Map<string, TextDecoder>(); // the one used longest ago first
+function byShape(make: (batch: number) => SequenceDecoder): SequenceDecoder {
+  const decoders = new Map<string, SequenceDecoder>(); // the one used longest ago first
   let queue: Promise<unknown> = Promise.resolve();
-  const decode: TextDecoder["decode"] = (...inputs) => {
+  const decode: SequenceDecoder["decode"] = (...inputs) => {
     if (inputs.length === 0) throw new InputError("decode: a decoder needs the inputs of its model; got none");
     const key = inputs.map(({ shape, data }) => `${dtypeOf(data)}${showShape(shape)}`).join();
     const decoder = decoders.get(key) ?? make(inputs[0].shape[0]);
@@ -176,7 +176,7 @@ class Held implements Said {
   }
 }
 
-class WordByWord implements TextDecoder {
+class WordByWord implements SequenceDecoder {
   private readonly options: WordByWordOptions;
   private readonly start: RecordedStep<{ words: Tensor }>;
   private readonly advance: RecordedStep<{ words: Tensor }>;
@@ -239,7 +239,7 @@ class WordByWord implements TextDecoder {
   }
 }
 
-class BeamByBeam implements TextDecoder {
+class BeamByBeam implements SequenceDecoder {
   private readonly options: BeamDecoderOptions;
   private readonly start: RecordedStep<{ sums: Tensor; places: Tensor }>;
   private readonly advance: RecordedStep<{ sums: Tensor; places: Tensor }>;

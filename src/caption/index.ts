@@ -1,7 +1,7 @@
 /** Captioners: the five systems, published weights by what they hold, and the making of texts word by word or by beam search. */
 export { type BeamOptions, type Hypothesis } from "./beam.ts";
 export { Captioner, type Caption, type CaptionerConfig, type DescribeOptions } from "./captioner.ts";
-export { beamDecoder, wordByWordDecoder, type BeamDecoderOptions, type TextDecoder, type WordByWordOptions } from "./decode.ts";
+export { beamDecoder, wordByWordDecoder, type BeamDecoderOptions, type SequenceDecoder, type WordByWordOptions } from "./decode.ts";
 export { EncDec, type EncDecConfig } from "./encdec.ts";
 export { gpt2Text, type GPT2Prompt } from "./gpt2-text.ts";
 export { Prefix, type PrefixConfig } from "./prefix.ts";

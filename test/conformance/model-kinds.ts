@@ -4,7 +4,7 @@ import { crossEntropy, reshape, softmax } from "../../src/autograd/ops/index.ts"
 import { recorded } from "../../src/autograd/recorded.ts";
 import { noGrad } from "../../src/autograd/tape.ts";
 import { tensor, type Tensor } from "../../src/autograd/tensor.ts";
-import { beamDecoder, wordByWordDecoder, type TextDecoder } from "../../src/caption/decode.ts";
+import { beamDecoder, wordByWordDecoder, type SequenceDecoder } from "../../src/caption/decode.ts";
 import { gpt2Text } from "../../src/caption/gpt2-text.ts";
 import type { Published } from "../../src/caption/published.ts";
 import type { TextModel } from "../../src/caption/text-model.ts";
@@ -284,7 +284,7 @@ async function measureGenerated(measure: ModelMeasure, cases: Readonly<Record<st
   }
 }
 
-function decoderOf(name: string, device: Device, text: TextModel, maxLength: number, end: number): TextDecoder {
+function decoderOf(name: string, device: Device, text: TextModel, maxLength: number, end: number): SequenceDecoder {
   const number = (pattern: RegExp): number | undefined => {
     const [, digits] = pattern.exec(name) ?? [];
     return digits === undefined ? undefined : Number(digits.replace("p", "."));

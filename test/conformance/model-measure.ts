@@ -2,7 +2,7 @@
 
 import type { Tensor } from "../../src/autograd/tensor.ts";
 import { tensor } from "../../src/autograd/tensor.ts";
-import type { TextDecoder } from "../../src/caption/decode.ts";
+import type { SequenceDecoder } from "../../src/caption/decode.ts";
 import type { Assembly } from "../../src/checkpoint/layouts.ts";
 import { matchKeys } from "../../src/checkpoint/matching.ts";
 import type { CheckpointReader } from "../../src/checkpoint/reader.ts";
@@ -106,7 +106,7 @@ export class ModelMeasure {
   }
 
   /** Words that a decoder says for each row of the inputs, against the expected ones; one that fails is a finding too. */
-  async words(what: string, decoder: TextDecoder, inputs: readonly HostInput[], expected: readonly (readonly number[])[]): Promise<void> {
+  async words(what: string, decoder: SequenceDecoder, inputs: readonly HostInput[], expected: readonly (readonly number[])[]): Promise<void> {
     try {
       const texts = await decoder.decode(...inputs);
       const said = texts.map(([best]) => best.ids);
