@@ -4,7 +4,7 @@ import type { Tensor } from "../../src/autograd/tensor.ts";
 import { tensor } from "../../src/autograd/tensor.ts";
 import type { SequenceDecoder } from "../../src/caption/decode.ts";
 import type { Assembly } from "../../src/checkpoint/layouts.ts";
-import { matchKeys } from "../../src/checkpoint/matching.ts";
+import { matchKeys, shapesOf } from "../../src/checkpoint/matching.ts";
 import type { CheckpointReader } from "../../src/checkpoint/reader.ts";
 import type { HostInput, HostTensor } from "../../src/core/host-tensor.ts";
 import type { TypedArray } from "../../src/core/dtype.ts";
@@ -86,9 +86,8 @@ export class ModelMeasure {
    */
   async gradients(module: Module, zero = KEY_BIAS): Promise<void> {
     const parameters = new Map(module.namedParameters());
-    const stored = [...this.reader.tensors].filter(([name]) => name.startsWith(GRADIENT));
-    const shapes = (entries: Iterable<readonly [string, { readonly shape: readonly number[] }]>): Map<string, readonly number[]> => new Map([...entries].map(([name, { shape }]) => [name, shape]));
-    const { assemblies } = matchKeys(shapes(parameters), shapes(stored), { ignore: [/./], prefix: GRADIENT, file: this.reader.file });
+    const stored = new Map([...this.reader.tensors].filter(([name]) => name.startsWith(GRADIENT)));
+    const { assemblies } = matchKeys(shapesOf(parameters), shapesOf(stored), { ignore: [/./], prefix: GRADIENT, file: this.reader.file });
     for (const [name, assembly] of assemblies) {
       const { grad } = parameters.get(name)!;
       let found = grad === null ? null : asStored(await grad.read(), grad.shape, assembly);
@@ -100,7 +99,7 @@ export class ModelMeasure {
       }
     }
     const used = new Set([...assemblies.values()].flatMap(({ pieces }) => pieces));
-    for (const [what] of stored) {
+    for (const what of stored.keys()) {
       if (!used.has(what)) this.measured.push({ what, error: Infinity, tolerance: MODEL_TOLERANCES.gradient.error, problem: "the model has no such parameter" });
     }
   }
