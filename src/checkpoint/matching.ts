@@ -6,10 +6,12 @@ import { assemblyOf, LAYOUTS, matchPattern, OWN_NAMES, recogniseLayouts, roleOf,
 
 const SHOWN = 5; // keys of each kind that a message names; a wrong file differs in hundreds
 const MAX_NAME = 300; // characters of a key with its shapes; longer ones are no honest names
-export const WRAPPER_PREFIX = "module."; // PyTorch's data-parallel wrappers put it before every key
+const WRAPPER_PREFIX = "module."; // PyTorch's data-parallel wrappers put it before every key
 
-/** BatchNorm's step counters, which older torchvision checkpoints lack and inference never reads. */
-export const BATCH_COUNTERS = /(^|\.)num_batches_tracked$/;
+/** What a data-parallel wrapper has put before every key; nothing where there was none. */
+export function wrapperOf(keys: readonly string[]): string {
+  return keys.length > 0 && keys.every((key) => key.startsWith(WRAPPER_PREFIX)) ? WRAPPER_PREFIX : "";
+}
 
 /** Shapes by key. */
 export type KeyShapes = ReadonlyMap<string, readonly number[]>;
@@ -67,8 +69,7 @@ export function storedShape(key: string, found: FoundLayout, tensors: ReadonlyMa
 
 /** The layouts in which the file may be read, those that are recognised first. */
 function candidates(found: KeyShapes, { layout, prefix, file = "checkpoint" }: MatchOptions, recognised: readonly FoundLayout[]): FoundLayout[] {
-  const wrapped = found.size > 0 && [...found.keys()].every((key) => key.startsWith(WRAPPER_PREFIX));
-  const own = (prefix === undefined ? ["", ...(wrapped ? [WRAPPER_PREFIX] : [])] : [prefix]).map((start) => ({ layout: OWN_NAMES, prefix: start }));
+  const own = (prefix === undefined ? [...new Set(["", wrapperOf([...found.keys()])])] : [prefix]).map((start) => ({ layout: OWN_NAMES, prefix: start }));
   const fitting = [...recognised, ...own].filter((each) => (layout === undefined || each.layout.name === layout) && (prefix === undefined || each.prefix === prefix));
   if (fitting.length > 0) return fitting;
   const names = [...new Set([...LAYOUTS.map(({ name }) => name), OWN_NAMES.name])];

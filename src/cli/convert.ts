@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { openCheckpoint, saveSharded, shardedFiles, type CheckpointContents } from "../checkpoint/files.ts";
-import { WRAPPER_PREFIX } from "../checkpoint/matching.ts";
+import { wrapperOf } from "../checkpoint/matching.ts";
 import { partsOf, type CheckpointReader } from "../checkpoint/reader.ts";
 import { encodeTensor, hostDTypeOf, storedBytes, type StoredDType, type StoredTensor } from "../checkpoint/stored.ts";
 import { InputError } from "../core/errors.ts";
@@ -65,8 +65,8 @@ export async function convert(input: string, output: string, { dtype, maxShard =
 /** The names in the new file with those in the old one: the `module.` of a data-parallel wrapper is taken off. */
 function storedNames({ tensors }: CheckpointReader): Map<string, string> {
   const keys = [...tensors.keys()];
-  const isWrapped = keys.every((key) => key.startsWith(WRAPPER_PREFIX));
-  return new Map(keys.map((key) => [isWrapped ? key.slice(WRAPPER_PREFIX.length) : key, key]));
+  const wrapper = wrapperOf(keys);
+  return new Map(keys.map((key) => [key.slice(wrapper.length), key]));
 }
 
 /** Floats take the type that is asked for; F64 becomes F32, the widest float here; integers stay as they are. */

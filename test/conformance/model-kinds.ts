@@ -45,9 +45,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     if (target === undefined) return;
     model.train();
     const loss = crossEntropy(model.forward(x), target);
-    loss.backward();
-    await measure.output("train/loss", loss);
-    await measure.gradients(model);
+    await measure.loss("train/loss", loss, model);
     await measure.output("train/bn1.running_mean", model.bn1.running_mean);
     await measure.output("train/bn1.running_var", model.bn1.running_var);
 
@@ -70,9 +68,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("logits", logits);
     if (!measure.has("target")) return;
     const loss = crossEntropy(logits, await measure.input("target"));
-    loss.backward();
-    await measure.output("loss", loss);
-    await measure.gradients(model);
+    await measure.loss("loss", loss, model);
     await measureTraining(measure, model, json, ["x", "target"], (pictures, classes) => crossEntropy(model.forward(pictures), classes));
   },
 
@@ -84,9 +80,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
 
     if (labels !== undefined) {
       const loss = model.loss(model.embed(ids), labels, { keyMask: mask });
-      loss.backward();
-      await measure.output("loss", loss);
-      await measure.gradients(model);
+      await measure.loss("loss", loss, model);
     }
 
     const { prompt, generate } = fieldsOf(json["meta.json"]);
@@ -109,9 +103,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     const [ids, labels] = [words, next].map(({ data, shape }) => tensor(measure.device, data, shape));
     await measure.output("logits", noGrad(() => model.forward(features, ids)));
     const loss = model.loss(features, ids, labels);
-    loss.backward();
-    await measure.output("loss", loss);
-    await measure.gradients(model);
+    await measure.loss("loss", loss, model);
     const [first] = await inputsOf(measure, "features");
     await measureGenerated(measure, fieldsOf(fieldsOf(json["meta.json"]).decode), () => model.text(), [firstRow(first)], 1, END);
   },
@@ -121,9 +113,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     const [image, ids, mask] = [await measure.input("image"), await measure.input("ids"), await measure.input("mask")];
     await measure.output("logits", noGrad(() => model.forward(image, ids, mask)));
     const loss = model.loss(image, ids, mask);
-    loss.backward();
-    await measure.output("loss", loss);
-    await measure.gradients(model);
+    await measure.loss("loss", loss, model);
     const [pictures] = await inputsOf(measure, "image");
     const end = endOf(json, model.gpt2);
     await measureGenerated(measure, meta(json, "greedy"), (longest) => model.text(longest, end), [firstRow(pictures)], 0, end);
@@ -135,9 +125,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("prefix", noGrad(() => model.prefix(image)));
     await measure.output("logits", noGrad(() => model.forward(image, ids)));
     const loss = model.loss(image, ids, labels);
-    loss.backward();
-    await measure.output("loss", loss);
-    await measure.gradients(model);
+    await measure.loss("loss", loss, model);
     const [pictures] = await inputsOf(measure, "image");
     const end = endOf(json, model.text_decoder);
     await measureGenerated(measure, meta(json, "greedy"), (longest) => model.text(longest, end), [firstRow(pictures)], 0, end);
@@ -153,9 +141,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     const ids = tensor(measure.device, given.data, given.shape);
     await measure.output("logits", noGrad(() => model.forward(image, ids)));
     const loss = model.loss(image, ...after(measure.device, given, labels));
-    loss.backward();
-    await measure.output("loss", loss);
-    await measure.gradients(model);
+    await measure.loss("loss", loss, model);
     const cases = { ...meta(json, "greedy"), ...meta(json, "beam4"), ...meta(json, "beam4_noeos"), ...meta(json, "greedy_from_bos") };
     const [input] = await inputsOf(measure, pictures);
     await measureGenerated(measure, cases, (longest) => model.text(longest, start), [input], 1, start);
@@ -167,9 +153,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("train/logits", noGrad(() => model.forward(image, ids)));
     model.loadStateDict(before); // the batch norms have moved
     const loss = model.loss(image, ids, target);
-    loss.backward();
-    await measure.output("train/loss", loss);
-    await measure.gradients(model, /^linear\.bias$/);
+    await measure.loss("train/loss", loss, model, /^linear\.bias$/);
     await measure.output("train/bn.running_mean", model.bn.running_mean);
   },
 };

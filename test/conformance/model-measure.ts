@@ -80,6 +80,13 @@ export class ModelMeasure {
     this.measured.push({ what, error: relativeError(await found.read(), expected.data), tolerance, problem });
   }
 
+  /** A loss, and the gradients that it has; more arguments as for {@link gradients}. */
+  async loss(what: string, loss: Tensor, module: Module, zero?: RegExp): Promise<void> {
+    loss.backward();
+    await this.output(what, loss);
+    await this.gradients(module, zero);
+  }
+
   /**
    * All gradients, stored as `grad/` and the published name of the parameter; what is one tensor here may be several there.
    * @param zero Published names of more parameters whose true gradient is zero, beside {@link KEY_BIAS}.
