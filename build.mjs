@@ -1,7 +1,7 @@
 // Builds dist/ (or the folder named after `--out`): the command line, the bench, the conformance suite, and the browser bundle of the engine.
 // `--quiet` prints nothing on success.
 import { gzipSync } from "node:zlib";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { build } from "esbuild";
 
@@ -14,7 +14,7 @@ const shared = { bundle: true, format: "esm", target: "es2022", logLevel: "warni
 const node = { ...shared, platform: "node", packages: "external" };
 
 /** What the package exports, by subpath: code that two of them share stands in a file of its own. */
-const entries = { index: "src/index.ts", models: "src/models/index.ts", caption: "src/caption/index.ts", checkpoint: "src/checkpoint/index.ts", data: "src/data/index.ts" };
+const entries = { index: "src/index.ts", models: "src/models/index.ts", caption: "src/caption/index.ts", checkpoint: "src/checkpoint/index.ts", data: "src/data/index.ts", metrics: "src/metrics/index.ts" };
 const browser = { platform: "browser", minify: true };
 
 /** `import text from "page-asset:./page.css"`: a script or style sheet of a web page, bundled and minified into a text. */
@@ -36,9 +36,11 @@ await Promise.all([
   build({ ...node, plugins: [pageAssets], define: { SIGHTLINE_VERSION: JSON.stringify(version) }, entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
   build({ ...node, entryPoints: { bench: "bench/main.ts", conformance: "test/conformance/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...node, entryPoints: { fuzz: "test/fuzz/main.ts", "fuzz-files": "test/fuzz/files-worker.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
-  build({ ...node, splitting: true, entryPoints: { ...entries, checkpoint: "src/checkpoint/node.ts", data: "src/data/node.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
+  build({ ...node, splitting: true, entryPoints: { ...entries, checkpoint: "src/checkpoint/node.ts", data: "src/data/node.ts", metrics: "src/metrics/node.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...shared, ...browser, splitting: true, entryPoints: entries, outdir: `${outdir}/browser`, outExtension: { ".js": ".mjs" } }),
 ]);
+
+for (const folder of [outdir, `${outdir}/browser`]) copyFileSync("src/metrics/wordnet-synonyms.gz", `${folder}/wordnet-synonyms.gz`); // Node looks beside the bundle, pages fetch it
 
 if (!quiet) {
   const { outputFiles } = await build({ ...shared, ...browser, sourcemap: false, write: false, entryPoints: ["src/index.ts"] });

@@ -19,12 +19,12 @@ export interface HostOverhead {
 
 /** Measures both in turns, so that what else the machine does slows both alike. The null adapter runs nothing. */
 export async function measureHost(device: Device, { step, batch }: Pick<DefaultStep, "step" | "batch">): Promise<HostOverhead> {
-  await step.run(batch.pictures, batch.words, batch.next);
+  await step.run(batch, 0);
   const { list } = step.recording!;
   const commands = await bind(device, list);
   const { gpu } = device;
 
-  const replay = (): Promise<unknown> => step.run(batch.pictures, batch.words, batch.next);
+  const replay = (): Promise<unknown> => step.run(batch, 0);
   const bare = async (): Promise<void> => {
     const encoder = gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();

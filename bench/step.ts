@@ -41,10 +41,10 @@ export async function measureStep(device: Device, budget: number): Promise<{ ste
 }
 
 async function measureTraining(device: Device, { step, batch }: DefaultStep, budget: number): Promise<StepTime> {
-  const run = (): Promise<unknown> => step.run(batch.pictures, batch.words, batch.next);
+  const run = (): Promise<unknown> => step.run(batch, 0);
   const { firstSeconds, time, dispatches } = await measureWhole(device, run, budget);
   const { list } = step.recording!;
-  const [pictures, , height, width] = batch.pictures.shape;
+  const [pictures, , height, width] = batch.seen[0].shape;
   return { name: "training step", detail: `${pictures} pictures of ${width}×${height}`, time, firstSeconds, dispatches, cost: totalCost(list), ...memoryOf(device) };
 }
 

@@ -10,6 +10,7 @@ export type { MemoryReport } from "./device/buffers.ts";
 export { full, tensor, Tensor, zeros } from "./autograd/tensor.ts";
 export { audit, showAudit, type AuditOptions, type AuditRow } from "./autograd/audit.ts";
 export { autocast } from "./autograd/autocast.ts";
+export { checkpointed } from "./autograd/checkpointed.ts";
 export { noGrad } from "./autograd/tape.ts";
 export { defineOp, type BackwardContext, type OpDefinition } from "./autograd/op.ts";
 export { run } from "./autograd/run.ts";

@@ -19,7 +19,7 @@ const ALLOWED: Record<string, readonly string[]> = {
 };
 
 /** Files that may use Node's own modules; everything else must work in a browser. */
-const NODE_ONLY = [/^src\/cli\//, /^src\/data\/files\.ts$/, /^src\/checkpoint\/(hub\/)?files\.ts$/, /^src\/device\/gpu-node\.ts$/];
+const NODE_ONLY = [/^src\/cli\//, /^src\/metrics\/files\.ts$/, /^src\/data\/(files|folder)\.ts$/, /^src\/checkpoint\/(hub\/)?files\.ts$/, /^src\/device\/gpu-node\.ts$/];
 
 const MAX_LINES = 600;
 

@@ -72,13 +72,14 @@ async function collect(child: ChildProcess): Promise<Ended> {
 export async function writeUntrainedModel(device: Device, path: string): Promise<void> {
   const vocabulary = Vocabulary.build(SCENE_WORDS, 1);
   const model = {
+    system: "storyteller",
     backbone: { block: "basic", layers: [1, 0, 0, 0], width: 4, stem: "small", classes: 0 },
     grid: 1,
     features: 0,
-    attention: true,
+    attention: "dot",
     decoder: { cell: "lstm", vocabulary: vocabulary.size, embedding: 8, hidden: 8 },
   } as const;
-  const captioner = new Captioner(device, { model, maxLength: 5 }, vocabulary, squash(8), 1);
+  const captioner = Captioner.make(device, { model, maxLength: 5 }, vocabulary, squash(8), 1);
   await saveSafetensors(path, await captioner.model.stateDict(), captioner.metadata());
   captioner.dispose();
 }

@@ -4,104 +4,9 @@ import { dirname, join } from "node:path";
 import UPNG from "upng-js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InputError } from "../src/core/errors.ts";
-import { parseCaptionsCsv, parseKarpathy, parseStories } from "../src/data/captions.ts";
 import { splitByImage } from "../src/data/dataset.ts";
 import { openDataset, readImage } from "../src/data/files.ts";
 import type { DatasetOptions } from "../src/data/files.ts";
-
-describe("parseCaptionsCsv", () => {
-  test("reads real CSV, whatever the line ends", () => {
-    const text = '\uFEFFimage,caption\r\na.jpg,"Red, green and blue"\r\n\r\na.jpg,A ""wall""\nb.png,"She said ""hi""\nto us"\n';
-    expect(parseCaptionsCsv(text, "captions.txt")).toEqual({
-      examples: [
-        { image: "a.jpg", captions: ["Red, green and blue", 'A ""wall""'] },
-        { image: "b.png", captions: ['She said "hi" to us'] },
-      ],
-      warnings: [],
-    });
-  });
-
-  test("finds the columns by name", () => {
-    const text = "id,Caption,Image\n1,a dog,a.jpg\n";
-    expect(parseCaptionsCsv(text, "captions.txt").examples).toEqual([{ image: "a.jpg", captions: ["a dog"] }]);
-  });
-
-  test("does without a header, and mends what it can with a warning", () => {
-    const text = "images\\a.jpg,a red, green wall\nb.jpg,\n,a dog\na.jpg,an old 5\" pipe\na.jpg,an old 5\" pipe\n";
-    expect(parseCaptionsCsv(text, "captions.txt")).toEqual({
-      examples: [{ image: "images/a.jpg", captions: ["a red, green wall"] }, { image: "a.jpg", captions: ['an old 5" pipe'] }],
-      warnings: [
-        "captions.txt: 1 line with a comma in a caption that is not in quotes, taken as part of the caption (line 1)",
-        "captions.txt: 1 line without a caption, left out (line 2)",
-        "captions.txt: 1 line without the name of an image, left out (line 3)",
-        "captions.txt: 1 line repeating an image's caption, left out (line 5)",
-      ],
-    });
-  });
-
-  test("refuses a wrong header and an open quotation mark", () => {
-    const wrongHeader = "file;text\na.jpg;a dog\n";
-    expect(() => parseCaptionsCsv(wrongHeader, "c.csv")).toThrow('must be the header "image,caption"; got "file;text"');
-    expect(() => parseCaptionsCsv('image,caption\na.jpg,"a dog\nb.jpg,a cat\n', "c.csv")).toThrow(InputError);
-  });
-});
-
-describe("parseStories", () => {
-  test("reads tab-separated lines and their quirks", () => {
-    const text = [
-      "\uFEFFa.jpg\tOnce upon a time.",
-      "",
-      "b.jpg\tOne\ttwo\t three",
-      "c.jpg   spaces it is",
-      "no separator",
-      "./a.jpg\tOnce upon a  time.",
-      "d.jpg\t ",
-    ].join("\r\n");
-    expect(parseStories(text, "stories.txt")).toEqual({
-      examples: [
-        { image: "a.jpg", captions: ["Once upon a time."] },
-        { image: "b.jpg", captions: ["One two three"] },
-        { image: "c.jpg", captions: ["spaces it is"] },
-      ],
-      warnings: [
-        "stories.txt: 1 line with spaces in place of the tab after the image's name (line 4)",
-        "stories.txt: 1 line without a tab between image and story, left out (line 5)",
-        "stories.txt: 1 line repeating an image's caption, left out (line 6)",
-        "stories.txt: 1 line without a caption, left out (line 7)",
-      ],
-    });
-  });
-});
-
-describe("parseKarpathy", () => {
-  test("reads splits, restval as train, and tokens where raw is missing", () => {
-    const images = [
-      { filename: "a.jpg", split: "restval", sentences: [{ raw: "A dog.\n" }, { tokens: ["a", "cat"] }] },
-      { filename: "b.jpg", filepath: "val2014", split: "test", sentences: [{ raw: "A bird" }] },
-      { filename: "c.jpg", split: "val", sentences: [] },
-      { filename: "d.jpg", split: "holdout", sentences: [{ raw: "A fish" }] },
-    ];
-    expect(parseKarpathy(JSON.stringify({ images }), "dataset.json")).toEqual({
-      examples: [
-        { image: "a.jpg", captions: ["A dog.", "a cat"], split: "train" },
-        { image: "val2014/b.jpg", captions: ["A bird"], split: "test" },
-      ],
-      warnings: [
-        "dataset.json: 1 image without a sentence, left out (c.jpg)",
-        "dataset.json: 1 image of a split other than train, restval, val and test, left out (d.jpg: holdout)",
-      ],
-    });
-  });
-
-  test.each([
-    ["{", "must be JSON"],
-    ['{"annotations": []}', "the Karpathy layout"],
-    ['{"images": [{"file_name": "a.jpg"}]}', 'images[0] must be {"filename"'],
-  ])("refuses %s", (text, message) => {
-    expect(() => parseKarpathy(text, "dataset.json")).toThrow(InputError);
-    expect(() => parseKarpathy(text, "dataset.json")).toThrow(message);
-  });
-});
 
 describe("splitByImage", () => {
   const examples = (count: number): { image: string; captions: string[] }[] =>
@@ -188,8 +93,9 @@ describe("openDataset", () => {
       { image: "c.png", captions: ["five"], split: "train" },
     ]);
     expect(dataset.warnings).toEqual([
-      "captions.txt: 1 of 5 captioned images have no file (gone.png): left out",
-      "captions.txt: 2 of 5 pictures have no caption (beside.png, lonely.png): left out",
+      "captions.txt: 1 image named in two ways, whose captions are joined (images/a.png)",
+      "captions.txt: 1 captioned image without a file (gone.png): left out",
+      "captions.txt: 2 pictures without a caption (beside.png, images/lonely.png): left out",
       "captions.txt: with 3 images none is held back: val and test are empty",
     ]);
     expect((await dataset.load(dataset.examples[2])).width).toBe(16);
@@ -228,7 +134,7 @@ describe("openDataset", () => {
     const published = await openDataset(folder, { captions: "stories.txt" });
     expect(published.split("test").map(({ image }) => image)).toEqual(["1.png", "2.png", "3.png", "4.png"]);
     expect(published.split("train")).toHaveLength(6);
-    expect(published.warnings).toEqual(["dataset.json: no split for 1 of 10 images, taken as train (0.png)"]);
+    expect(published.warnings).toEqual(["dataset.json: 1 image without a published split, taken as train (0.png)"]);
     const redrawn = await openDataset(folder, { captions: "stories.txt", redrawSplit: true, seed: 3 });
     expect([redrawn.split("train").length, redrawn.split("val").length, redrawn.split("test").length]).toEqual([8, 1, 1]);
   });

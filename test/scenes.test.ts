@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { InputError } from "../src/core/errors.ts";
 import { drawScene } from "../src/data/scene-drawing.ts";
-import { COLOURS, RELATIONS, SCENE_WORDS, captionsOf, factsKey, parseCaption, sameFacts } from "../src/data/scene-grammar.ts";
-import type { Relation, SceneFacts } from "../src/data/scene-grammar.ts";
+import { SCENE_WORDS, captionsOf, factsKey, parseCaption, sameFacts } from "../src/data/scene-grammar.ts";
+import { COLOURS, RELATIONS, type Relation, type SceneFacts } from "../src/data/scene-facts.ts";
 import { HELD_OUT_PAIRS, REACH, factsOf, sceneAt } from "../src/data/scenes.ts";
 import type { Scene, SceneObject, SceneSplit } from "../src/data/scenes.ts";
 

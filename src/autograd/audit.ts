@@ -7,6 +7,7 @@ import { comparePrecision } from "../kernels/compare-precision.ts";
 import { autocast } from "./autocast.ts";
 import { observeOps } from "./observe.ts";
 import { run } from "./run.ts";
+import { leavesOf } from "./tape.ts";
 import { full, type Tensor } from "./tensor.ts";
 
 /** What f16 does to one result of one op. */
@@ -74,7 +75,7 @@ function watch(loss: () => Tensor, lossScale: number): Result[] {
       },
       () => {
         const total = loss();
-        for (const leaf of leavesOf(total)) gradients.set(leaf, leaf.grad);
+        for (const leaf of leavesOf([total])) gradients.set(leaf, leaf.grad);
         total.backward(full(total.device, total.shape, lossScale));
       },
     );
@@ -82,13 +83,6 @@ function watch(loss: () => Tensor, lossScale: number): Result[] {
     gradients.forEach((gradient, leaf) => (leaf.grad = gradient));
   }
   return results;
-}
-
-/** What a tensor was computed from that requires a gradient. */
-function leavesOf(root: Tensor): Set<Tensor> {
-  const seen = new Set<Tensor>([root]);
-  for (const tensor of seen) for (const input of tensor.node?.inputs ?? []) seen.add(input);
-  return new Set([...seen].filter(({ node, requiresGrad }) => node === null && requiresGrad));
 }
 
 /** A table of an audit, one line an op in the order of the step; what needs a look is marked with `!`. */

@@ -37,6 +37,20 @@ export function autocast<T>(action: () => T): T {
   }
 }
 
+/** A way to run something later in the precision of now: mixed or not. */
+export function precisionOfNow(): <T>(action: () => T) => T {
+  const then = casts;
+  return (action) => {
+    const before = casts;
+    casts = then;
+    try {
+      return action();
+    } finally {
+      casts = before;
+    }
+  };
+}
+
 /** Lets parameters be cast anew: they have changed. */
 export function forgetCasts(): void {
   casts?.clear();

@@ -1,17 +1,20 @@
-import { matchKeys } from "../checkpoint/matching.ts";
+import { DeviceGenerator } from "../autograd/random.ts";
+import { OWN_NAMES } from "../checkpoint/layouts.ts";
+import { matchKeys, shapesOf } from "../checkpoint/matching.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { decodeMetadata, encodeMetadata, type TrainerState } from "../checkpoint/training-state.ts";
-import { CheckpointError } from "../core/errors.ts";
+import { CheckpointError, InputError } from "../core/errors.ts";
 import type { HostInput, HostTensor } from "../core/host-tensor.ts";
 import { Generator, type GeneratorState } from "../core/rng.ts";
+import { record, whole, type Reader } from "../core/schema.ts";
 import type { Image } from "../data/image.ts";
 import { parsePreprocessing, preprocess, requireSquare, type Preprocessing } from "../data/preprocess.ts";
-import { END, Vocabulary } from "../data/vocabulary.ts";
+import { codecFromJson, type TextCodec } from "../data/text-codec.ts";
 import type { Device } from "../device/device.ts";
-import { beamDecoder, wordByWordDecoder, type SequenceDecoder } from "./decode.ts";
-import { parseStorytellerConfig, Storyteller, type StorytellerConfig } from "./storyteller.ts";
-
-const SYSTEM = "storyteller";
+import type { CaptionModel } from "./caption-model.ts";
+import { checkpointFingerprint } from "./fingerprint.ts";
+import { buildModel, modelConfig, type ModelConfig, type SystemName } from "./systems.ts";
+import { Teller, type Caption, type DescribeOptions } from "./teller.ts";
 
 /** Tensors of a checkpoint that belong to the optimiser. */
 export const OPTIMIZER_PREFIX = "optimizer.";
@@ -19,129 +22,132 @@ export const OPTIMIZER_PREFIX = "optimizer.";
 /** Pictures that are captioned at a time. */
 const BATCH = 16;
 
-/** A model with all it needs to caption pictures: how to read them, its words, how long a caption may be. */
+/** What a captioner is made of, beside its vocabulary and the way it reads pictures. */
 export interface CaptionerConfig {
-  readonly model: StorytellerConfig;
-  /** Most words of a caption, the end word included. */
+  readonly model: ModelConfig;
+  /** Most words of a text where nothing else is asked for, the end word included. */
   readonly maxLength: number;
 }
 
-/** A caption for one picture. */
-export interface Caption {
-  readonly text: string;
-  /** Σ log p / length^alpha under beam search; 0 under greedy decoding. */
-  readonly score: number;
+/** What stands beside the tensors in a checkpoint that can be trained on. */
+export interface TrainingMetadata {
+  readonly recipe: unknown;
+  /** Absent from a checkpoint that is for captioning alone. */
+  readonly trainer?: TrainerState;
+  readonly random?: readonly GeneratorState[];
 }
 
-export interface DescribeOptions {
-  /** Captions that are followed at a time; 1 is greedy decoding. Default 1. */
-  readonly beam?: number;
-  /** Exponent of the length in beam scores. Default 0.7. */
-  readonly lengthPenalty?: number;
-}
+const captionerConfig: Reader<CaptionerConfig> = record<CaptionerConfig>({ model: modelConfig, maxLength: whole(1, 2 ** 20) });
 
 /**
- * Captions pictures.
+ * Says what pictures show: a model with all it needs (how to read pictures, its words, how long a text may be).
  *
  * @example
- * const captioner = Captioner.fromCheckpoint(device, await loadSafetensors("runs/scenes/best.safetensors"), "best.safetensors");
- * const [caption] = await captioner.describe([await readImage("picture.jpg")]);
+ * const captioner = await Captioner.fromCheckpoint(device, await loadSafetensors("runs/scenes/best.safetensors"), "best.safetensors");
+ * const [[best]] = await captioner.describe([await readImage("picture.jpg")]);
+ * console.log(best.text);
  */
 export class Captioner {
   readonly device: Device;
   readonly config: CaptionerConfig;
-  readonly vocabulary: Vocabulary;
+  readonly codec: TextCodec;
   readonly preprocessing: Preprocessing;
-  readonly model: Storyteller;
-  private readonly decoders = new Map<string, SequenceDecoder>();
+  readonly model: CaptionModel;
+  /** Draws what dropout drops. */
+  readonly random: DeviceGenerator;
+  private readonly teller: Teller;
 
-  /** A captioner with initial weights drawn from the seed. @throws InputError if the preprocessing gives pictures of any shape. */
-  constructor(device: Device, config: CaptionerConfig, vocabulary: Vocabulary, preprocessing: Preprocessing, seed: number) {
+  /** @throws InputError if the preprocessing gives pictures of any shape. */
+  constructor(model: CaptionModel, config: CaptionerConfig, codec: TextCodec, preprocessing: Preprocessing, random: DeviceGenerator) {
     requireSquare(preprocessing, "Captioner");
-    this.device = device;
+    this.device = random.device;
     this.config = config;
-    this.vocabulary = vocabulary;
+    this.codec = codec;
     this.preprocessing = preprocessing;
-    this.model = new Storyteller({ device, generator: new Generator(seed) }, config.model);
+    this.model = model;
+    this.random = random;
+    this.teller = new Teller(this.device, model, codec, config.maxLength);
+  }
+
+  /** A captioner with initial weights drawn from the seed. */
+  static make(device: Device, config: CaptionerConfig, codec: TextCodec, preprocessing: Preprocessing, seed: number): Captioner {
+    const random = new DeviceGenerator(device, seed);
+    return new Captioner(buildModel({ device, generator: new Generator(seed), random }, config.model), config, codec, preprocessing, random);
   }
 
   /**
-   * The captioner of a checkpoint.
+   * The captioner of a checkpoint that this library wrote.
    * @param name The file, for error messages.
-   * @throws CheckpointError if the file is no checkpoint of this system, or its tensors don't fit its configuration.
+   * @throws CheckpointError if the file is no such checkpoint, its parts don't belong together, or its tensors don't fit its configuration.
    */
-  static fromCheckpoint(device: Device, file: SafetensorsFile, name: string): Captioner {
+  static async fromCheckpoint(device: Device, file: SafetensorsFile, name: string): Promise<Captioner> {
     const metadata = decodeMetadata(file.metadata, name);
-    if (metadata.system !== SYSTEM) {
-      throw new CheckpointError(`${name}: expected a checkpoint of the system "${SYSTEM}"; got one of "${metadata.system}"`, "choose another file with --model");
+    const config = readConfig(metadata.config, name);
+    const codec = await codecFromJson(metadata.vocabulary, name);
+    const expected = checkpointFingerprint(config, codec, metadata.preprocessing);
+    if (metadata.fingerprint !== expected) {
+      throw new CheckpointError(`${name}: configuration, vocabulary and preprocessing must be the ones that were saved together, with the fingerprint ${expected}; got ${metadata.fingerprint ?? "none"}`, "one of them was changed or exchanged; use the file as it was written");
     }
-    const captioner = new Captioner(device, parseConfig(metadata.config, name), Vocabulary.fromJson(metadata.vocabulary), parsePreprocessing(metadata.preprocessing, name), 0);
+    const captioner = Captioner.make(device, config, codec, parsePreprocessing(metadata.preprocessing, name), 0);
     captioner.load(file.tensors, name);
     return captioner;
   }
 
+  get system(): SystemName {
+    return this.config.model.system;
+  }
+
   /** Replaces the weights. @throws CheckpointError that lists what is missing, unexpected or misshapen. */
   load(tensors: ReadonlyMap<string, HostTensor>, name: string): void {
-    const expected = new Map(this.model.namedTensors().map(([key, { shape }]) => [key, shape]));
-    const found = new Map([...tensors].map(([key, { shape }]) => [key, shape]));
-    const { assemblies } = matchKeys(expected, found, { ignore: [new RegExp(`^${OPTIMIZER_PREFIX}`)], file: name });
+    const expected = shapesOf(new Map(this.model.namedTensors()));
+    const { assemblies } = matchKeys(expected, shapesOf(tensors), { ignore: [new RegExp(`^${OPTIMIZER_PREFIX}`)], file: name, layout: OWN_NAMES.name, prefix: "" });
     this.model.loadStateDict(new Map([...assemblies].map(([key, { pieces }]) => [key, tensors.get(pieces[0])!])));
   }
 
   /** What a checkpoint says beside the tensors. */
-  metadata(trainer?: TrainerState, random?: readonly GeneratorState[]): Record<string, string> {
+  metadata(training?: TrainingMetadata): Record<string, string> {
     return encodeMetadata({
-      system: SYSTEM,
+      system: this.system,
       config: this.config,
-      vocabulary: this.vocabulary.toJSON(),
+      vocabulary: this.codec.toJSON(),
       preprocessing: this.preprocessing,
-      ...(trainer === undefined ? {} : { trainer, random }),
+      fingerprint: checkpointFingerprint(this.config, this.codec, this.preprocessing),
+      ...training,
     });
   }
 
-  /** One caption a picture, in order. */
-  async describe(images: readonly Image[], options: DescribeOptions = {}): Promise<Caption[]> {
+  /** Texts for each picture, the best first: one, or as many as are asked for. */
+  async describe(images: readonly Image[], options: DescribeOptions = {}): Promise<(readonly Caption[])[]> {
     const { size } = this.preprocessing;
-    const captions: Caption[] = [];
+    const captions: (readonly Caption[])[] = [];
     for (let first = 0; first < images.length; first += BATCH) {
       const batch = images.slice(first, first + BATCH);
       const data = new Float32Array(batch.length * 3 * size * size);
       batch.forEach((image, i) => data.set(preprocess(image, this.preprocessing), i * 3 * size * size));
-      captions.push(...(await this.describeBatch({ shape: [batch.length, 3, size, size], data }, options)));
+      const ofBatch = { ...options, ...(options.onText && { onText: (row: number, text: string) => options.onText!(first + row, text) }) };
+      captions.push(...(await this.describeBatch({ shape: [batch.length, 3, size, size], data }, ofBatch)));
     }
     return captions;
   }
 
-  /** Captions of normalised pictures [B, 3, size, size]. */
-  async describeBatch(pictures: HostInput, { beam = 1, lengthPenalty = 0.7 }: DescribeOptions = {}): Promise<Caption[]> {
+  /** Texts for normalised pictures [B, 3, size, size]. */
+  async describeBatch(pictures: HostInput, options: DescribeOptions = {}): Promise<(readonly Caption[])[]> {
     this.model.eval();
-    const hypotheses = await this.decoder(beam, lengthPenalty).decode(pictures);
-    return hypotheses.map(([best]) => ({ text: this.vocabulary.decode(best.ids), score: best.score }));
+    return this.teller.tell(pictures, options);
   }
 
   /** Gives the memory of the model and its recordings back. */
   dispose(): void {
-    for (const decoder of this.decoders.values()) decoder.dispose();
-    this.decoders.clear();
+    this.teller.dispose();
     this.model.dispose();
-  }
-
-  private decoder(beam: number, lengthPenalty: number): SequenceDecoder {
-    const key = beam === 1 ? "greedy" : `${beam} ${lengthPenalty}`;
-    let decoder = this.decoders.get(key);
-    if (decoder === undefined) {
-      const { maxLength } = this.config;
-      decoder = beam === 1 ? wordByWordDecoder(this.device, this.model.text(), { maxLength, end: END }) : beamDecoder(this.device, this.model.text(), { width: beam, maxLength, alpha: lengthPenalty, end: END, rule: "narrow" });
-      this.decoders.set(key, decoder);
-    }
-    return decoder;
   }
 }
 
-function parseConfig(value: unknown, name: string): CaptionerConfig {
-  const { model, maxLength } = (typeof value === "object" && value !== null ? value : {}) as Partial<Record<keyof CaptionerConfig, unknown>>;
-  if (!Number.isInteger(maxLength) || (maxLength as number) < 1) {
-    throw new CheckpointError(`${name}: the config's maxLength must be a whole number of words; got ${JSON.stringify(maxLength)}`, "the checkpoint is damaged; use an earlier one");
+function readConfig(value: unknown, name: string): CaptionerConfig {
+  try {
+    return captionerConfig(value, "");
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new CheckpointError(`${name}: in the configuration ${error.message}`, "the checkpoint is damaged, or of another version; use another one", { cause: error });
   }
-  return { model: parseStorytellerConfig(model, name), maxLength: maxLength as number };
 }

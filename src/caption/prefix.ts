@@ -1,13 +1,14 @@
-import type { DeviceGenerator } from "../autograd/random.ts";
-import { full, type Tensor } from "../autograd/tensor.ts";
-import { concat, gelu, reshape } from "../autograd/ops/index.ts";
-import { GPT2LMHeadModel, IGNORED, type GPT2Config } from "../models/gpt2.ts";
+import { DeviceGenerator } from "../autograd/random.ts";
+import type { Tensor } from "../autograd/tensor.ts";
+import { gelu, reshape, slice } from "../autograd/ops/index.ts";
+import { GPT2LMHeadModel, type GPT2Config } from "../models/gpt2.ts";
 import { VisionTransformer, type ViTConfig } from "../models/vit.ts";
 import { Dropout, Linear, type Builder } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { LayerNorm } from "../nn/norm.ts";
 import { TransformerEncoderLayer } from "../nn/transformer.ts";
-import { gpt2Text } from "./gpt2-text.ts";
+import type { CaptionModel } from "./caption-model.ts";
+import { afterPicture, gpt2Text } from "./gpt2-text.ts";
 import type { TextModel } from "./text-model.ts";
 
 /** The system `prefix`: a ViT's summary of the picture becomes a few tokens that stand before the text of a GPT-2. */
@@ -29,7 +30,8 @@ export interface PrefixConfig {
 const DROPOUT = 0.1;
 
 /** Linear, GELU, dropout and norm for each hidden layer, then one linear layer: at the places by which the published one counts. */
-function projection(builder: Builder, random: DeviceGenerator, inputs: number, hidden: readonly number[], outputs: number): readonly (Layer | null)[] {
+function projection(builder: Builder, inputs: number, hidden: readonly number[], outputs: number): readonly (Layer | null)[] {
+  const { random = new DeviceGenerator(builder.device, builder.generator.seed) } = builder;
   const widths = [inputs, ...hidden];
   const layers = hidden.flatMap((width, i) => [new Linear(builder, widths[i], width), null, new Dropout(random, DROPOUT), new LayerNorm(builder, width)]);
   return [...layers, new Linear(builder, widths[hidden.length], outputs)];
@@ -50,8 +52,8 @@ class TransformerEncoder extends Module {
   }
 }
 
-/** Pictures [B, 3, H, W] and tokens [B, T] → logits [B, tokens + T, V], or the loss. Fields as in the published checkpoints. */
-export class Prefix extends Module {
+/** Pictures [B, 3, H, W] and tokens → logits, loss or texts. Fields as in the published checkpoints. */
+export class Prefix extends Module implements CaptionModel {
   readonly visual_encoder: VisionTransformer;
   readonly vision_proj: Linear;
   readonly image_proj_to_text: readonly (Layer | null)[];
@@ -59,40 +61,49 @@ export class Prefix extends Module {
   readonly text_decoder: GPT2LMHeadModel;
   private readonly tokens: number;
 
-  constructor(builder: Builder, config: PrefixConfig, random: DeviceGenerator) {
+  constructor(builder: Builder, config: PrefixConfig) {
     super();
     const { encoder, embedding, hidden, tokens, gpt2 } = config;
     this.visual_encoder = new VisionTransformer(builder, encoder);
     this.vision_proj = new Linear(builder, encoder.dim, embedding);
-    this.image_proj_to_text = projection(builder, random, embedding, hidden, tokens * gpt2.dim);
+    this.image_proj_to_text = projection(builder, embedding, hidden, tokens * gpt2.dim);
     this.vision_transformer_encoder = new TransformerEncoder(builder, gpt2.dim, config);
     this.text_decoder = new GPT2LMHeadModel(builder, gpt2);
     this.tokens = tokens;
   }
 
+  get vision(): VisionTransformer {
+    return this.visual_encoder;
+  }
+
+  /** → [B, dim of the encoder]. */
+  see(pictures: Tensor): readonly Tensor[] {
+    return [this.visual_encoder.features(pictures).pooled];
+  }
+
   /** The tokens that stand for the picture [B, tokens, dim]. */
-  prefix(pictures: Tensor): Tensor {
-    let x = this.vision_proj.forward(this.visual_encoder.features(pictures).pooled);
+  prefix([pooled]: readonly Tensor[]): Tensor {
+    let x = this.vision_proj.forward(pooled);
     for (const layer of this.image_proj_to_text) x = layer === null ? gelu(x) : layer.forward(x);
     return this.vision_transformer_encoder.forward(reshape(x, [x.shape[0], this.tokens, -1]));
   }
 
-  forward(pictures: Tensor, ids: Tensor): Tensor {
-    return this.text_decoder.head(this.text_decoder.transformer.hidden(this.sequence(pictures, ids)).at(-1)!);
+  /** As the first of the picture's tokens stands in the place of the start token, the last T of them are returned. */
+  logits(seen: readonly Tensor[], words: Tensor): Tensor {
+    const hidden = this.text_decoder.transformer.hidden(this.sequence(seen, words)).at(-1)!;
+    return this.text_decoder.head(slice(hidden, 1, hidden.shape[1] - words.shape[1], hidden.shape[1]));
   }
 
-  /** Mean cross-entropy of the labels i32 [B, T] of the tokens; {@link IGNORED} where none is asked for. */
-  loss(pictures: Tensor, ids: Tensor, labels: Tensor): Tensor {
-    const ignored = full(ids.device, [ids.shape[0], this.tokens], IGNORED, "i32");
-    return this.text_decoder.loss(this.sequence(pictures, ids), concat([ignored, labels], 1));
+  loss(seen: readonly Tensor[], words: Tensor, next: Tensor): Tensor {
+    return this.text_decoder.loss(this.sequence(seen, words), next);
   }
 
-  /** Captions of at most `maxLength` tokens, from pictures alone. */
-  text(maxLength: number, start: number): TextModel {
-    return gpt2Text(this.text_decoder, this.tokens + maxLength, (pictures) => ({ x: this.prefix(pictures), said: full(pictures.device, [pictures.shape[0], 1], start, "i32") }));
+  text(maxLength: number): TextModel {
+    return gpt2Text(this.text_decoder, maxLength, (...inputs) => ({ x: this.sequence(inputs, inputs.at(-1)!), said: inputs.at(-1)! }));
   }
 
-  private sequence(pictures: Tensor, ids: Tensor): Tensor {
-    return concat([this.prefix(pictures), this.text_decoder.embed(ids)], 1);
+  /** The picture's tokens, in the place of the start token, then the others [B, tokens + T − 1, dim]. */
+  sequence(seen: readonly Tensor[], words: Tensor): Tensor {
+    return afterPicture(this.text_decoder, this.prefix(seen), words);
   }
 }

@@ -1,4 +1,3 @@
-import { DeviceGenerator } from "../autograd/random.ts";
 import { recogniseLayouts, type FoundLayout } from "../checkpoint/layouts.ts";
 import { storedShape } from "../checkpoint/matching.ts";
 import { loadInto, type LoadReport } from "../checkpoint/load.ts";
@@ -90,13 +89,13 @@ function prefix(builder: Builder, shapeOf: ShapeOf, { vit, gpt2, prefixHeads = 8
     feedForward: shapeOf("vision_transformer_encoder.layers.0.linear1.weight")?.[0] ?? 0,
     gpt2: decoder,
   };
-  return { kind: "prefix", model: new Prefix(builder, config, new DeviceGenerator(builder.device, builder.generator.seed)) };
+  return { kind: "prefix", model: new Prefix(builder, config) };
 }
 
 function storyteller(builder: Builder, shapeOf: ShapeOf): Published {
   const decoder = recurrentConfigOf(under(shapeOf, "decoder."));
   const [, features] = shapeOf("encoder.fc.weight")!;
-  return { kind: "storyteller", model: new Storyteller(builder, { backbone: null, grid: 1, features, attention: false, decoder }) };
+  return { kind: "storyteller", model: new Storyteller(builder, { backbone: null, grid: 1, features, attention: null, decoder }) };
 }
 
 /** What of the model stands where in a file. @throws CheckpointError if it holds no known model. */

@@ -1,11 +1,11 @@
-import { full, type Tensor } from "../autograd/tensor.ts";
-import { adaptiveAvgPool2d, crossEntropy, reshape, transpose } from "../autograd/ops/index.ts";
-import { CheckpointError } from "../core/errors.ts";
-import { PAD, START } from "../data/vocabulary.ts";
-import { RecurrentDecoder, type DecoderState, type RecurrentDecoderConfig } from "../models/lstm.ts";
-import { parseResNetConfig, ResNet, type ResNetConfig } from "../models/resnet.ts";
+import type { Tensor } from "../autograd/tensor.ts";
+import { adaptiveAvgPool2d, reshape } from "../autograd/ops/index.ts";
+import { RecurrentDecoder, type DecoderOutputs, type DecoderState, type RecurrentDecoderConfig } from "../models/lstm.ts";
+import { attentionOptions, type AttentionChoice } from "../models/region-attention.ts";
+import { ResNet, type ResNetConfig } from "../models/resnet.ts";
 import { Linear, type Builder } from "../nn/layers.ts";
-import { recurrentText } from "./recurrent-text.ts";
+import type { CaptionModel } from "./caption-model.ts";
+import { recurrentLoss, recurrentText, regionsOf } from "./recurrent-text.ts";
 import type { TextModel } from "./text-model.ts";
 import { Module } from "../nn/module.ts";
 
@@ -22,40 +22,9 @@ export interface StorytellerConfig {
   readonly grid: number;
   /** Length of the features that come from outside; unused with a backbone. */
   readonly features: number;
-  /** Whether the decoder looks at the regions again before each word; needs a backbone. */
-  readonly attention: boolean;
+  /** How the decoder looks at the regions again before each word, which needs a backbone; null if it doesn't. */
+  readonly attention: AttentionChoice | null;
   readonly decoder: Omit<RecurrentDecoderConfig, "attention">;
-}
-
-/**
- * Checks a configuration that was read from a checkpoint.
- * @throws CheckpointError that names the field at fault.
- */
-export function parseStorytellerConfig(value: unknown, file: string): StorytellerConfig {
-  const fields = (of: unknown): Record<string, unknown> => (typeof of === "object" && of !== null ? (of as Record<string, unknown>) : {});
-  const refuse = (field: string, expected: string, got: unknown): never => {
-    throw new CheckpointError(`${file}: the config's ${field} must be ${expected}; got ${JSON.stringify(got)}`, "the checkpoint is damaged; use an earlier one");
-  };
-  const whole = (field: string, got: unknown, least: number): number =>
-    Number.isInteger(got) && (got as number) >= least ? (got as number) : refuse(field, `a whole number of at least ${least}`, got);
-  const { backbone, grid, features, attention, decoder } = fields(value);
-  const words = fields(decoder);
-  return {
-    backbone: backbone === null ? null : parseResNetConfig(backbone, refuse),
-    grid: whole("grid", grid, 1),
-    features: whole("features", features, 0),
-    attention: typeof attention === "boolean" ? attention : refuse("attention", "true or false", attention),
-    decoder: {
-      cell: cellOf(words.cell ?? "lstm", refuse), // earlier checkpoints don't say
-      vocabulary: whole("decoder.vocabulary", words.vocabulary, 1),
-      embedding: whole("decoder.embedding", words.embedding, 1),
-      hidden: whole("decoder.hidden", words.hidden, 1),
-    },
-  };
-}
-
-function cellOf(value: unknown, refuse: (field: string, expected: string, got: unknown) => never): RecurrentDecoderConfig["cell"] {
-  return value === "lstm" || value === "gru" || value === "rnn" ? value : refuse("decoder.cell", '"lstm", "gru" or "rnn"', value);
 }
 
 /** features [B, F] → the first hidden state [B, hidden]. */
@@ -68,50 +37,59 @@ class StorytellerEncoder extends Module {
   }
 }
 
-/** Pictures [B, 3, H, W] (or features [B, F] without a backbone) and words → logits, loss or the decoder's state. */
-export class Storyteller extends Module {
+/** Pictures [B, 3, H, W] (or features [B, F] without a backbone) and words → logits, loss or texts. */
+export class Storyteller extends Module implements CaptionModel {
   readonly backbone: ResNet | null;
   readonly encoder: StorytellerEncoder;
   readonly decoder: RecurrentDecoder;
   private readonly grid: number;
+  private readonly coverage: number;
 
   constructor(builder: Builder, config: StorytellerConfig) {
     super();
     this.backbone = config.backbone === null ? null : new ResNet(builder, config.backbone);
     const channels = this.backbone?.channels ?? 0;
     const features = this.backbone === null ? config.features : channels * config.grid ** 2;
-    const attention = config.attention ? { regions: config.grid ** 2, channels } : null;
+    const attention = config.attention && { ...attentionOptions(config.attention), regions: config.grid ** 2, channels };
     this.encoder = new StorytellerEncoder(builder, features, config.decoder.hidden);
     this.decoder = new RecurrentDecoder(builder, { ...config.decoder, attention });
     this.grid = config.grid;
+    this.coverage = attention?.coverage ?? 0;
   }
 
-  /** The decoder's state before the first word. */
-  encode(pictures: Tensor): DecoderState {
-    if (this.backbone === null) return this.decoder.start(this.encoder.fc.forward(pictures), null);
-    const pooled = adaptiveAvgPool2d(this.backbone.features(pictures).layer4, this.grid);
-    const [batch, channels] = pooled.shape;
-    const regions = reshape(pooled, [batch, channels, this.grid ** 2]);
-    return this.decoder.start(this.encoder.fc.forward(reshape(pooled, [batch, -1])), transpose(regions));
+  get vision(): ResNet | null {
+    return this.backbone;
   }
 
-  /** Captions from pictures alone. */
+  /** → [B, C, grid, grid]; without a backbone the features themselves. */
+  see(pictures: Tensor): readonly Tensor[] {
+    return [this.backbone === null ? pictures : adaptiveAvgPool2d(this.backbone.features(pictures).layer4, this.grid)];
+  }
+
+  logits(seen: readonly Tensor[], words: Tensor): Tensor {
+    return this.decode(seen, words).logits;
+  }
+
+  loss(seen: readonly Tensor[], words: Tensor, next: Tensor): Tensor {
+    return recurrentLoss(this.decode(seen, words), next, this.coverage);
+  }
+
+  /** What the decoder makes of given words, and where it looks. */
+  decode(seen: readonly Tensor[], words: Tensor): DecoderOutputs {
+    return this.decoder.forward(words, this.begin(seen));
+  }
+
   text(): TextModel {
-    return recurrentText(this.decoder, (pictures) => {
-      const said = full(pictures.device, [pictures.shape[0], 1], START, "i32");
-      return { x: this.decoder.embedding.forward(said), state: this.encode(pictures), said };
+    return recurrentText(this.decoder, (...inputs) => {
+      const said = inputs.at(-1)!;
+      return { x: this.decoder.embedding.forward(said), state: this.begin(inputs), said };
     });
   }
 
-  /** ids [B, T] i32, beginning with the start word → logits [B, T, V] of the word after each. */
-  forward(pictures: Tensor, ids: Tensor): Tensor {
-    return this.decoder.forward(ids, this.encode(pictures)).logits;
-  }
-
-  /** Mean cross-entropy of the next words [B, T] i32, pads left out. */
-  loss(pictures: Tensor, ids: Tensor, next: Tensor): Tensor {
-    const logits = this.forward(pictures, ids);
-    const [batch, length, words] = logits.shape;
-    return crossEntropy(reshape(logits, [batch * length, words]), reshape(next, [batch * length]), { ignoreIndex: PAD });
+  /** The decoder's state before the first word. */
+  private begin([seen]: readonly Tensor[]): DecoderState {
+    const [batch] = seen.shape;
+    const picture = this.encoder.fc.forward(reshape(seen, [batch, -1]));
+    return this.decoder.start(picture, this.decoder.attention && regionsOf(seen, this.grid ** 2));
   }
 }

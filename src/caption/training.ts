@@ -1,19 +1,18 @@
-import { recorded, type RecordedStep } from "../autograd/recorded.ts";
+import { recorded } from "../autograd/recorded.ts";
 import { noGrad } from "../autograd/tape.ts";
-import type { Tensor } from "../autograd/tensor.ts";
 import { InputError, SightlineError } from "../core/errors.ts";
 import type { HostTensor } from "../core/host-tensor.ts";
+import type { TrainerState } from "../checkpoint/training-state.ts";
 import type { PictureSet, PictureSource } from "../data/pictures.ts";
-import { squash } from "../data/preprocess.ts";
-import { Vocabulary, wordsOf } from "../data/vocabulary.ts";
-import type { Device } from "../device/device.ts";
 import type { CompileProgress } from "../device/pipelines.ts";
-import { Batches } from "../train/batches.ts";
-import { warmupCosine } from "../train/schedule.ts";
-import { Captioner, OPTIMIZER_PREFIX } from "./captioner.ts";
+import { Batches, lookAtPictures, pictureBatch, type Look } from "../train/batches.ts";
+import { LossScaler } from "../train/loss-scaler.ts";
+import { OPTIMIZER_PREFIX, type Captioner } from "./captioner.ts";
+import { lookOnce, type FeatureStore } from "./features.ts";
 import { RunOptimizers } from "./optimizers.ts";
 import type { Recipe } from "./recipe.ts";
-import type { Storyteller, StorytellerConfig } from "./storyteller.ts";
+import { RunSchedule, type ScheduleState } from "./run-schedule.ts";
+import { neverTrainsVision, TrainingStep } from "./training-step.ts";
 
 /** Pictures of the validation set that are used at each validation. */
 const VALIDATION_PICTURES = 64;
@@ -23,6 +22,9 @@ const SAMPLES = 4;
 
 /** Time constant of the average that rates and the time left are computed from, in steps. */
 const RATE_STEPS = 20;
+
+/** Tensors of a checkpoint that belong to the loss scaler. */
+const SCALER_PREFIX = `${OPTIMIZER_PREFIX}scaler.`;
 
 export interface StepProgress {
   /** Counted from 1. */
@@ -59,8 +61,10 @@ export interface CheckpointContents {
 }
 
 export interface TrainingHooks {
-  /** Called before the first step, with the model and the steps of the whole run. */
-  readonly onStart?: (captioner: Captioner, steps: number) => void;
+  /** Called while a frozen vision network looks at the pictures, before the first step. */
+  readonly onLook?: (done: number, total: number) => void;
+  /** Called before the first step, with the steps of the whole run. */
+  readonly onStart?: (steps: number) => void;
   readonly onCompile?: CompileProgress;
   readonly onStep?: (progress: StepProgress) => void;
   readonly onValidation?: (report: ValidationReport) => void;
@@ -70,82 +74,75 @@ export interface TrainingHooks {
   readonly signal?: AbortSignal;
 }
 
+/** What a checkpoint keeps of a run's course. */
+export interface RunState extends TrainerState {
+  readonly bestLoss: number | null;
+  readonly schedule: ScheduleState;
+}
+
 /** Where an interrupted run stood. */
 export interface ResumePoint {
-  readonly captioner: Captioner;
   readonly tensors: ReadonlyMap<string, HostTensor>;
-  readonly step: number;
-  readonly bestLoss: number | null;
+  readonly state: RunState;
 }
 
 export interface TrainingResult {
-  readonly captioner: Captioner;
   readonly step: number;
   readonly steps: number;
+  /** Whether it was stopped from outside, and can be continued. */
   readonly stopped: boolean;
+  /** Whether it ended before its last step because nothing got better any more. */
+  readonly early: boolean;
   readonly seconds: number;
   /** Commands that one training step submits. */
   readonly dispatches: number;
-}
-
-/** A new captioner for a data set: its vocabulary and greatest length come from the training captions. */
-export function makeCaptioner(device: Device, source: PictureSource, recipe: Recipe): Captioner {
-  const captions = Array.from({ length: source.train.length }, (_, i) => source.train.captions(i)).flat();
-  const vocabulary = Vocabulary.build(captions, recipe.minFrequency);
-  const longest = captions.reduce((most, caption) => Math.max(most, wordsOf(caption).length), 0);
-  const model: StorytellerConfig = {
-    backbone: recipe.backbone,
-    grid: recipe.grid,
-    features: 0,
-    attention: recipe.attention,
-    decoder: { cell: "lstm", vocabulary: vocabulary.size, embedding: recipe.embedding, hidden: recipe.hidden },
-  };
-  return new Captioner(device, { model, maxLength: Math.min(longest, recipe.maxWords) + 1 }, vocabulary, squash(recipe.size), recipe.seed);
-}
-
-/** A step of training, recorded: pictures, words and next words of a batch → loss and norm of the gradient. */
-export function trainingStep(device: Device, model: Storyteller, optimizer: RunOptimizers, { clipNorm }: Pick<Recipe, "clipNorm">, onCompile?: CompileProgress): RecordedStep<{ loss: Tensor; gradientNorm: Tensor }> {
-  const trace = (pictures: Tensor, words: Tensor, next: Tensor): { loss: Tensor; gradientNorm: Tensor } => {
-    model.train();
-    const loss = model.loss(pictures, words, next);
-    loss.backward();
-    optimizer.step({ clipNorm });
-    return { loss, gradientNorm: optimizer.gradientNorm };
-  };
-  return recorded(device, "training step", trace, { onCompile });
 }
 
 /**
  * Trains a captioner, from the start or from where another run stopped.
  *
  * Each step is recorded once and replayed; at most two are under way. A resumed run continues with the same batches,
- * learning rates and optimiser state, so that on one adapter it ends with the same bits as one that never stopped.
- * @throws SightlineError if the loss stops being a number.
+ * learning rates and optimiser state, so that on one adapter it ends with the same bits as one that never stopped. Where
+ * the vision network is never trained and pictures are not changed at random, each is looked at once.
+ * @param openFeatures Where what a frozen vision network sees is kept; called where there is one.
+ * @throws InputError if the recipe cannot be followed. @throws SightlineError if the loss stops being a number.
  */
-export async function trainCaptioner(device: Device, source: PictureSource, recipe: Recipe, hooks: TrainingHooks = {}, resume?: ResumePoint): Promise<TrainingResult> {
-  const captioner = resume?.captioner ?? makeCaptioner(device, source, recipe);
-  const { model, vocabulary, preprocessing, config } = captioner;
-  const firstCaptionEpochs = recipe.firstCaption * recipe.epochs;
-  const batchOptions = { preprocessing, vocabulary, batchSize: recipe.batchSize, length: config.maxLength, firstCaptionEpochs, seed: recipe.seed };
-  const batches = new Batches(source.train, batchOptions);
-  const steps = recipe.epochs * batches.perEpoch;
-  if (steps === 0) throw new InputError(`trainCaptioner: ${source.name} and ${recipe.epochs} epochs give no training step`);
-  hooks.onStart?.(captioner, steps);
+export async function trainCaptioner(captioner: Captioner, source: PictureSource, recipe: Recipe, openFeatures: () => Promise<FeatureStore>, hooks: TrainingHooks = {}, resume?: ResumePoint): Promise<TrainingResult> {
+  const { device, model, codec, preprocessing, config } = captioner;
+  const { epochs, batchSize, accumulate, precision, muonRate } = recipe.training;
+  if (precision === "f16" && muonRate > 0) throw new InputError("training.precision f16 needs training.muonRate 0: Muon does not skip steps that overflow", "set one of them");
+
+  const lookedOnce = neverTrainsVision(recipe) && recipe.augment === null && model.vision !== null;
+  const lookOf = async (set: PictureSet): Promise<Look> => (lookedOnce ? lookOnce(captioner, set, await openFeatures(), hooks.onLook) : lookAtPictures(set, preprocessing));
+  const { trainsEnd, trainsPads, trainsFirst, firstCaption } = recipe.text;
+  const options = { text: { codec, length: config.maxLength, trainsEnd, trainsPads, trainsFirst }, batchSize, firstCaptionEpochs: firstCaption * epochs, seed: recipe.seed };
+  const trainLook = recipe.augment === null ? await lookOf(source.train) : lookAtPictures(source.train, preprocessing, recipe.augment, recipe.seed);
+  const batches = new Batches(source.train, { ...options, look: trainLook });
+  if (batches.batchSize % accumulate !== 0) throw new InputError(`training.accumulate must divide the pictures of a step, ${batches.batchSize}; got ${accumulate}`, "change it or training.batchSize");
+  const steps = epochs * batches.perEpoch;
+  if (steps === 0) throw new InputError(`trainCaptioner: ${source.name} and ${epochs} epochs give no training step`);
+  hooks.onStart?.(steps);
 
   const optimizer = new RunOptimizers(model, recipe);
-  if (resume !== undefined) optimizer.loadStateDict(withoutPrefix(resume.tensors));
-  const rate = warmupCosine({ warmup: Math.max(1, Math.round(recipe.warmup * steps)), total: steps });
+  const scaler = precision === "f16" ? new LossScaler(device) : null;
+  if (resume !== undefined) {
+    optimizer.loadStateDict(withoutPrefix(resume.tensors, OPTIMIZER_PREFIX));
+    scaler?.loadStateDict(withoutPrefix(resume.tensors, SCALER_PREFIX));
+  }
+  const schedule = new RunSchedule(recipe.training, steps, batches.perEpoch, resume?.state.schedule);
+  const trainStep = new TrainingStep(device, model, optimizer, recipe, lookedOnce, scaler, hooks.onCompile);
+  const held = new Batches(source.validation, { ...options, batchSize: Math.min(batchSize, VALIDATION_PICTURES), look: source.validation === source.train && recipe.augment === null ? trainLook : await lookOf(source.validation) });
+  const validation = makeValidation(captioner, held, source.validation, lookedOnce, firstCaption === 1 ? "first" : "all");
+  const validateEvery = Math.max(1, Math.round(steps / recipe.training.validations));
 
-  const trainStep = trainingStep(device, model, optimizer, recipe, hooks.onCompile);
-  const validation = makeValidation(device, captioner, new Batches(source.validation, { ...batchOptions, batchSize: Math.min(recipe.batchSize, VALIDATION_PICTURES) }), source.validation, recipe.firstCaption === 1 ? "first" : "all");
-  const validateEvery = Math.max(1, Math.round(steps / recipe.validations));
-
-  let bestLoss = resume?.bestLoss ?? null;
+  let bestLoss = resume?.state.bestLoss ?? null;
   const save = async (step: number, kind: "last" | "best"): Promise<void> => {
     if (hooks.save === undefined) return;
-    const trainer = { epoch: Math.floor(step / batches.perEpoch), step, bestLoss, recipe, source: source.name };
-    const tensors = new Map([...(await model.stateDict()), ...withPrefix(await optimizer.stateDict())]);
-    await hooks.save({ tensors, metadata: captioner.metadata(trainer, []) }, kind);
+    const trainer: RunState = { epoch: Math.floor(step / batches.perEpoch), step, bestLoss, schedule: schedule.state, source: source.name };
+    const own = [...(await model.stateDict())];
+    if (kind === "best") return hooks.save({ tensors: new Map(own), metadata: captioner.metadata({ recipe }) }, kind);
+    const tensors = new Map([...own, ...withPrefix(await optimizer.stateDict(), OPTIMIZER_PREFIX), ...withPrefix((await scaler?.stateDict()) ?? new Map(), SCALER_PREFIX)]);
+    await hooks.save({ tensors, metadata: captioner.metadata({ recipe, trainer, random: [captioner.random.state] }) }, kind);
   };
 
   const checkLoss = (what: string, loss: number, at: number): void => {
@@ -154,12 +151,12 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
   };
 
   const begun = performance.now();
-  const first = resume?.step ?? 0;
+  const first = resume?.state.step ?? 0;
   let step = first;
   let secondsPerStep = 0;
   let lastTime = begun;
   /** Waits for a step's numbers and passes them on; called one step late, so that the device never waits for the host. */
-  const report = async (done: number, previous: Promise<void>, loss: Promise<number>, gradientNorm: Promise<number>): Promise<void> => {
+  const report = async (done: number, share: number, previous: Promise<void>, loss: Promise<number>, gradientNorm: Promise<number>): Promise<void> => {
     const [, lossValue, normValue] = await Promise.all([previous, loss, gradientNorm]);
     checkLoss("loss", lossValue, done);
     const now = performance.now();
@@ -169,11 +166,11 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
     secondsPerStep = counted <= 2 ? seconds : secondsPerStep + (seconds - secondsPerStep) / Math.min(RATE_STEPS, counted - 1);
     hooks.onStep?.({
       epoch: Math.ceil(done / batches.perEpoch),
-      epochs: recipe.epochs,
+      epochs,
       step: done,
       steps,
       loss: lossValue,
-      learningRate: recipe.learningRate * rate(done - 1),
+      learningRate: recipe.training.learningRate * share,
       gradientNorm: normValue,
       picturesPerSecond: batches.batchSize / secondsPerStep,
       secondsLeft: secondsPerStep * (steps - done),
@@ -181,13 +178,13 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
   };
 
   let pending = Promise.resolve();
-  while (step < steps && !(hooks.signal?.aborted ?? false)) {
-    optimizer.setRate(rate(step));
-    const batch = await batches.at(step);
-    const { loss, gradientNorm } = await trainStep.run(batch.pictures, batch.words, batch.next);
+  while (step < steps && !(hooks.signal?.aborted ?? false) && !schedule.isExhausted) {
+    const { share, momentum } = schedule.at(step);
+    optimizer.setRate(share, momentum);
+    const { loss, gradientNorm } = await trainStep.run(await batches.at(step), step / batches.perEpoch);
     step++;
     const previous = pending;
-    pending = report(step, previous, loss.item(), gradientNorm.item());
+    pending = report(step, share, previous, loss, gradientNorm);
     pending.catch(() => undefined); // what it throws is thrown by the next await of it
     await previous;
     if (step % validateEvery === 0 || step === steps) {
@@ -198,6 +195,7 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
       const samples = await validation.samples();
       const best = bestLoss === null || validationLoss < bestLoss;
       if (best) bestLoss = validationLoss;
+      schedule.validated(validationLoss, best);
       if (best) await save(step, "best"); // before "last", which says what the best loss is
       await save(step, "last");
       hooks.onValidation?.({ epoch: Math.ceil(step / batches.perEpoch), step, loss: validationLoss, best, samples });
@@ -205,13 +203,14 @@ export async function trainCaptioner(device: Device, source: PictureSource, reci
     }
   }
   await pending;
-  const stopped = step < steps;
+  const stopped = step < steps && !schedule.isExhausted;
   if (stopped) await save(step, "last");
-  const dispatches = trainStep.recording?.dispatches ?? 0;
+  const { dispatches } = trainStep;
   trainStep.dispose();
   validation.dispose();
   optimizer.dispose();
-  return { captioner, step, steps, stopped, seconds: (performance.now() - begun) / 1000, dispatches };
+  scaler?.dispose();
+  return { step, steps, stopped, early: step < steps && !stopped, seconds: (performance.now() - begun) / 1000, dispatches };
 }
 
 interface Validation {
@@ -222,34 +221,36 @@ interface Validation {
   dispose(): void;
 }
 
-function makeValidation(device: Device, captioner: Captioner, batches: Batches, set: PictureSet, wordings: "first" | "all"): Validation {
-  const { model } = captioner;
-  const lossStep = recorded(device, "validation loss", (pictures, words, next) => {
+/** @param looked Whether batches hold what the vision network has made of the pictures. */
+function makeValidation(captioner: Captioner, batches: Batches, set: PictureSet, looked: boolean, wordings: "first" | "all"): Validation {
+  const { device, model, preprocessing } = captioner;
+  const lossStep = recorded(device, "validation loss", (...given) => {
+    const [seen, [words, next]] = [given.slice(0, -2), given.slice(-2)];
     model.eval();
-    return { loss: noGrad(() => model.loss(pictures, words, next)) };
+    return { loss: noGrad(() => model.loss(looked ? seen : model.see(seen[0]), words, next)) };
   });
   const count = Math.min(set.length, VALIDATION_PICTURES) - (Math.min(set.length, VALIDATION_PICTURES) % batches.batchSize);
   const shown = Array.from({ length: Math.min(SAMPLES, set.length) }, (_, i) => i);
   const loss = async (): Promise<number> => {
     const losses: number[] = [];
     for (let first = 0; first < count; first += batches.batchSize) {
-      const batch = await batches.of(Array.from({ length: batches.batchSize }, (_, i) => first + i), wordings);
-      losses.push(await (await lossStep.run(batch.pictures, batch.words, batch.next)).loss.item());
+      const { seen, words, next } = await batches.of(Array.from({ length: batches.batchSize }, (_, i) => first + i), wordings);
+      losses.push(await (await lossStep.run(...seen, words, next)).loss.item());
     }
     return losses.reduce((sum, each) => sum + each, 0) / losses.length;
   };
   const samples = async (): Promise<SampleCaption[]> => {
-    const captions = await captioner.describeBatch((await batches.of(shown, wordings)).pictures);
-    return captions.map(({ text }, i) => ({ name: set.name(i), caption: text, reference: set.captions(i)[0] }));
+    const captions = await captioner.describeBatch(await pictureBatch(set, shown, preprocessing));
+    return captions.map(([{ text }], i) => ({ name: set.name(i), caption: text, reference: set.captions(i)[0] }));
   };
   return { loss, samples, dispose: () => lossStep.dispose() };
 }
 
-function withPrefix(tensors: ReadonlyMap<string, HostTensor>): [string, HostTensor][] {
-  return [...tensors].map(([name, tensor]) => [OPTIMIZER_PREFIX + name, tensor]);
+function withPrefix(tensors: ReadonlyMap<string, HostTensor>, prefix: string): [string, HostTensor][] {
+  return [...tensors].map(([name, tensor]) => [prefix + name, tensor]);
 }
 
-function withoutPrefix(tensors: ReadonlyMap<string, HostTensor>): Map<string, HostTensor> {
-  const own = [...tensors].filter(([name]) => name.startsWith(OPTIMIZER_PREFIX));
-  return new Map(own.map(([name, tensor]) => [name.slice(OPTIMIZER_PREFIX.length), tensor]));
+function withoutPrefix(tensors: ReadonlyMap<string, HostTensor>, prefix: string): Map<string, HostTensor> {
+  const own = [...tensors].filter(([name]) => name.startsWith(prefix));
+  return new Map(own.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }

@@ -1,8 +1,9 @@
-import { full, type Tensor } from "../autograd/tensor.ts";
+import type { Tensor } from "../autograd/tensor.ts";
 import { GPT2LMHeadModel, type GPT2Config, type GPT2Context } from "../models/gpt2.ts";
 import { VisionTransformer, type ViTConfig } from "../models/vit.ts";
 import type { Builder } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
+import type { CaptionModel } from "./caption-model.ts";
 import { gpt2Text } from "./gpt2-text.ts";
 import type { TextModel } from "./text-model.ts";
 
@@ -14,8 +15,8 @@ export interface VisionGPT2Config {
   readonly looksAt: "last" | "each";
 }
 
-/** Pictures [B, 3, H, W] and tokens [B, T] → logits [B, T, V], or the loss. Fields as in VisionEncoderDecoder. */
-export class VisionGPT2 extends Module {
+/** Pictures [B, 3, H, W] and tokens → logits, loss or texts. Fields as in VisionEncoderDecoder. */
+export class VisionGPT2 extends Module implements CaptionModel {
   readonly encoder: VisionTransformer;
   readonly decoder: GPT2LMHeadModel;
   private readonly looksAt: VisionGPT2Config["looksAt"];
@@ -27,26 +28,37 @@ export class VisionGPT2 extends Module {
     this.looksAt = looksAt;
   }
 
-  /** What the decoder looks at, [B, N, dim] or that for each layer. */
-  encode(pictures: Tensor): NonNullable<GPT2Context["encoded"]> {
+  get vision(): VisionTransformer {
+    return this.encoder;
+  }
+
+  /** → [B, N, dim of the encoder], or that for each layer of the decoder. */
+  see(pictures: Tensor): readonly Tensor[] {
     const { blocks, tokens } = this.encoder.features(pictures);
-    return this.looksAt === "each" ? blocks : tokens;
+    return this.looksAt === "each" ? blocks : [tokens];
   }
 
-  forward(pictures: Tensor, ids: Tensor): Tensor {
-    return this.decoder.forward(ids, { encoded: this.encode(pictures) });
+  logits(seen: readonly Tensor[], words: Tensor): Tensor {
+    return this.decoder.forward(words, this.context(seen));
   }
 
-  /** Mean cross-entropy of the labels [B, T] i32, each predicted from the tokens before it. */
-  loss(pictures: Tensor, ids: Tensor, labels: Tensor): Tensor {
-    return this.decoder.loss(this.decoder.embed(ids), labels, { encoded: this.encode(pictures) });
+  loss(seen: readonly Tensor[], words: Tensor, next: Tensor): Tensor {
+    return this.decoder.loss(this.decoder.embed(words), next, this.context(seen));
   }
 
-  /** Captions of at most `maxLength` tokens, from pictures alone, after the token `start`. */
-  text(maxLength: number, start: number): TextModel {
-    return gpt2Text(this.decoder, 1 + maxLength, (pictures) => {
-      const said = full(pictures.device, [pictures.shape[0], 1], start, "i32");
-      return { x: this.decoder.embed(said), said, encoded: this.encode(pictures) };
+  /** Where each layer of the decoder looks before it says the word after each, over the encoder's tokens [B, heads, T, N]. */
+  lookingAt(seen: readonly Tensor[], words: Tensor): readonly Tensor[] {
+    return this.decoder.transformer.lookingAt(this.decoder.embed(words), this.context(seen));
+  }
+
+  text(maxLength: number): TextModel {
+    return gpt2Text(this.decoder, maxLength, (...inputs) => {
+      const said = inputs.at(-1)!;
+      return { x: this.decoder.embed(said), said, ...this.context(inputs.slice(0, -1)) };
     });
+  }
+
+  private context(seen: readonly Tensor[]): GPT2Context {
+    return { encoded: this.looksAt === "each" ? seen : seen[0] };
   }
 }

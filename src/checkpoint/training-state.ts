@@ -8,7 +8,7 @@ import type { GeneratorState } from "../core/rng.ts";
 import { isJsonObject, isWholeNumber } from "./safetensors.ts";
 
 const FORMAT = "sightline-checkpoint";
-const VERSION = 1;
+const VERSION = 2;
 const MAX_SHOWN = 100; // characters of a list of names in an error message
 const DAMAGED = "the checkpoint is damaged; use an earlier one";
 
@@ -30,6 +30,10 @@ export interface CheckpointMetadata {
   readonly config: unknown;
   readonly vocabulary: unknown;
   readonly preprocessing: unknown;
+  /** Of configuration, vocabulary and preprocessing together, so that one that was exchanged is found. */
+  readonly fingerprint: string;
+  /** How it was trained; absent where nobody knows. */
+  readonly recipe?: unknown;
   /** Absent from a checkpoint that is for inference only. */
   readonly trainer?: TrainerState;
   /** Every random generator of the run; absent with `trainer`. */
@@ -79,13 +83,18 @@ function requireFields(trainer: unknown, random: unknown, label: string, hint: s
  * @throws CheckpointError if a value would not come back from JSON as it is, or trainer or random lack their numbers.
  */
 export function encodeMetadata(metadata: Omit<CheckpointMetadata, "format" | "version">): Record<string, string> {
-  const { system, config, vocabulary, preprocessing, trainer, random } = metadata;
-  const fields = { config, vocabulary, preprocessing, ...(trainer && { trainer }), ...(random && { random }) };
+  const { system, config, vocabulary, preprocessing, fingerprint, recipe, trainer, random } = metadata;
+  const fields = { config, vocabulary, preprocessing, fingerprint, ...(recipe !== undefined && { recipe }), ...(trainer && { trainer }), ...(random && { random }) };
   if (!system) throw new CheckpointError('encodeMetadata: system must be a name; got ""', "pass the captioning system's name");
   for (const [name, value] of Object.entries(fields)) requireJson(value, name);
   requireFields(trainer, random, "encodeMetadata", "pass the trainer's and the generators' own state");
   const encoded = Object.entries(fields).map(([name, value]) => [name, JSON.stringify(value)] as const);
   return { format: FORMAT, version: String(VERSION), system, ...Object.fromEntries(encoded) };
+}
+
+/** Whether a file says that this library wrote it. */
+export function isOwnCheckpoint(metadata: Readonly<Record<string, string>>): boolean {
+  return metadata.format === FORMAT;
 }
 
 /**
@@ -127,6 +136,7 @@ export function decodeMetadata(record: Readonly<Record<string, string>>, fileNam
   if (!record.system) {
     throw new CheckpointError(`${fileName}: the checkpoint must name its system; got ${record.system === "" ? '""' : "none"}`, DAMAGED);
   }
+  const recipe = optional("recipe");
   const trainer = optional("trainer");
   const random = optional("random");
   requireFields(trainer, random, fileName, DAMAGED);
@@ -137,6 +147,8 @@ export function decodeMetadata(record: Readonly<Record<string, string>>, fileNam
     config: required("config"),
     vocabulary: required("vocabulary"),
     preprocessing: required("preprocessing"),
+    fingerprint: String(required("fingerprint")),
+    ...(recipe === undefined ? {} : { recipe }),
     ...(trainer === undefined ? {} : { trainer: trainer as TrainerState }),
     ...(random === undefined ? {} : { random: random as readonly GeneratorState[] }),
   };

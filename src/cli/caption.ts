@@ -28,7 +28,7 @@ export async function caption(files: readonly string[], options: CaptionOptions)
   const model = findModel(options.model);
   const checkpoint = await loadSafetensors(model);
   return withDevice(options.adapter, async (device) => {
-    const captioner = Captioner.fromCheckpoint(device, checkpoint, model);
+    const captioner = await Captioner.fromCheckpoint(device, checkpoint, model);
     note(device.summary);
     note(`model ${model}`);
     let bad = 0;
@@ -44,7 +44,7 @@ export async function caption(files: readonly string[], options: CaptionOptions)
         }
       }
       const captions = await captioner.describe(read.map(({ image }) => image), { beam, lengthPenalty });
-      captions.forEach(({ text, score }, i) => {
+      captions.forEach(([{ text, score }], i) => {
         const { file } = read[i];
         print(json ? JSON.stringify({ file, caption: text, score: beam === 1 ? null : score, model }) : `${file}: ${text}`);
       });

@@ -6,6 +6,7 @@ import { openDataset } from "../data/files.ts";
 import { folderSource, sceneSource, type PictureSource, type SceneCounts, type SceneSource } from "../data/pictures.ts";
 import type { Preprocessing } from "../data/preprocess.ts";
 import { counted, thousands } from "./format.ts";
+import type { Language, SceneText } from "../data/scene-grammar.ts";
 import type { HoldOut } from "./options.ts";
 
 /** Which pictures a run uses: kept in the checkpoint, so that it is resumed and scored with the same ones. */
@@ -15,6 +16,8 @@ export interface ScenesChoice {
   readonly kind: "scenes";
   readonly seed: number;
   readonly counts: SceneCounts;
+  readonly languages: readonly Language[];
+  readonly text: SceneText;
 }
 
 export interface FolderChoice {
@@ -22,7 +25,7 @@ export interface FolderChoice {
   readonly folder: string;
   readonly holdOut: HoldOut;
   readonly seed: number;
-  /** Changes with every name, caption and split. */
+  /** Changes with every name, caption, split and byte of a picture; the same on every machine. */
   readonly fingerprint: string;
 }
 
@@ -49,7 +52,7 @@ const FEW_PICTURES = 50;
 const DEFAULT_HOLD_OUT = 0.1;
 
 const LEARNED = "the pictures that are trained on are also the ones that are scored: the scores tell how well they were learned, not how well new pictures are captioned";
-const NO_VALIDATION = "there are no validation pictures: the best checkpoint is chosen by the test pictures, which flatters the scores a little";
+const NO_VALIDATION = "validation and test pictures are the same ones: the best checkpoint is chosen by what is scored, which flatters the scores a little";
 
 /** Which of a folder's pictures are held back where nothing was asked for: none of few; else as published, or a tenth. */
 function usualHoldOut(dataset: CaptionDataset): HoldOut {
@@ -70,14 +73,19 @@ export async function findFolder(folder: string, asked: HoldOut | undefined, see
   const dataset = await open(asked);
   const holdOut = asked ?? usualHoldOut(dataset);
   if (holdOut === "published" && dataset.splits !== "published") {
-    throw new InputError(`${folder} must hold a dataset*.json that says which pictures are for training and which for testing; got ${dataset.source} alone`, "train with --hold-out 0.1 to draw a split, or score with --split all");
+    throw new InputError(`${folder} must hold a dataset*.json, or lists such as Flickr_8k.testImages.txt, that say which pictures are for training and which for testing; got ${dataset.source} alone`, "train with --hold-out 0.1 to draw a split, or score with --split all");
   }
-  return { dataset, choice: { kind: "folder", folder: resolve(folder), holdOut, seed, fingerprint: fingerprintOf(dataset, holdOut) } };
+  return { dataset, choice: { kind: "folder", folder: resolve(folder), holdOut, seed, fingerprint: await fingerprintOf(dataset, holdOut) } };
 }
 
-function fingerprintOf({ examples }: CaptionDataset, holdOut: HoldOut): string {
-  const contents = examples.map(({ image, captions, split }) => [image, captions, holdOut === 0 ? "train" : split]);
-  return createHash("sha256").update(JSON.stringify(contents)).digest("hex").slice(0, 16);
+async function fingerprintOf(dataset: CaptionDataset, holdOut: HoldOut): Promise<string> {
+  const hash = createHash("sha256");
+  for (const example of dataset.examples) {
+    const { image, captions, split } = example;
+    const picture = await dataset.digest(example).catch(() => null); // what cannot be read is left out, and said so, once pictures are decoded
+    hash.update(`${JSON.stringify([image, captions, holdOut === 0 ? "train" : split, picture])}\n`);
+  }
+  return hash.digest("hex").slice(0, 16);
 }
 
 /** Reads a folder's pictures. */
@@ -93,9 +101,12 @@ export async function openFolder({ dataset, choice }: FolderData, preprocessing:
 }
 
 export function openScenes(choice: ScenesChoice, preprocessing: Preprocessing): OpenedData {
-  const source = sceneSource(choice.seed, choice.counts, preprocessing);
-  const { train, validation, test } = choice.counts;
-  const summary = `embedded scenes, drawn from seed ${choice.seed}: ${thousands(train)} to train on, ${thousands(validation)} to validate, ${thousands(test)} to test`;
+  const { seed, counts, languages, text } = choice;
+  const source = sceneSource(seed, counts, preprocessing, { languages, text });
+  const { train, validation, test } = counts;
+  const what = text === "story" ? " with stories" : "";
+  const tongues = languages.length === 1 && languages[0] === "en" ? "" : ` in ${languages.join(", ")}`;
+  const summary = `embedded scenes${what}${tongues}, drawn from seed ${seed}: ${thousands(train)} to train on, ${thousands(validation)} to validate, ${thousands(test)} to test`;
   return { choice, source, title: "scenes drawn by code", summary, warnings: [], remark: null, scoredOnTraining: false };
 }
 
@@ -120,7 +131,7 @@ export function parseChoice(text: string | undefined, file: string): DataChoice 
   if (text === undefined) return null;
   try {
     const choice = JSON.parse(text) as DataChoice;
-    if (choice.kind === "scenes" && Number.isInteger(choice.seed) && Object.values(choice.counts).every(Number.isInteger)) return choice;
+    if (choice.kind === "scenes" && Number.isInteger(choice.seed) && Object.values(choice.counts).every(Number.isInteger) && Array.isArray(choice.languages)) return choice;
     if (choice.kind === "folder" && typeof choice.folder === "string") return choice;
   } catch {
     // said below

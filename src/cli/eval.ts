@@ -37,7 +37,7 @@ export async function evaluateModel(options: EvalOptions, command: string): Prom
   const progress = new Progress(process.stderr);
   try {
     return await withDevice(options.adapter, async (device) => {
-      const captioner = Captioner.fromCheckpoint(device, checkpoint, model);
+      const captioner = await Captioner.fromCheckpoint(device, checkpoint, model);
       note(device.summary);
       note(`model ${model}`);
       const data = await openData(options.data, split, checkpoint.metadata.data, model, captioner.preprocessing, progress);

@@ -8,7 +8,7 @@ import type { Progress } from "./progress.ts";
 import { writeReport } from "./report.ts";
 import { scoringTerms, showScores } from "./scores.ts";
 import { print } from "./terminal.ts";
-import type { TrainingPlan } from "./train.ts";
+import type { TrainingPlan } from "./train-plan.ts";
 
 /**
  * Scores the best checkpoint of a run on the test pictures, writes the report, and says what there is now.

@@ -64,3 +64,8 @@ export function table(rows: readonly (readonly string[])[], numbers: readonly nu
   const widths = rows[0].map((_, column) => rows.reduce((widest, row) => Math.max(widest, row[column].length), 0));
   return rows.map((row) => row.map((cell, column) => (numbers.includes(column) ? cell.padStart(widths[column]) : cell.padEnd(widths[column]))).join("  ").trimEnd());
 }
+
+/** Cells as a line of CSV, in quotes where they need them. */
+export function csvRow(cells: readonly (string | number)[]): string {
+  return cells.map((cell) => (/[",\r\n]/.test(String(cell)) ? `"${String(cell).replaceAll('"', '""')}"` : String(cell))).join(",");
+}

@@ -1,14 +1,20 @@
 import { Command, CommanderError, Option } from "commander";
+import { FLAVOURS, SIZES } from "../caption/recipe.ts";
+import { SYSTEM, SYSTEMS } from "../caption/systems.ts";
+import { LANGUAGES, SCENE_TEXTS } from "../data/scene-grammar.ts";
 import { caption, type CaptionOptions } from "./caption.ts";
 import { convert, FLOAT_DTYPES, type ConvertOptions } from "./convert.ts";
+import { checkData, type DataCheckOptions } from "./data-check.ts";
 import { doctor, probe, PROBES, type Probe } from "./doctor.ts";
 import { evaluateModel, type EvalOptions } from "./eval.ts";
 import { showFailure } from "./failure.ts";
 import { inspect, type InspectOptions } from "./inspect.ts";
-import { adapterOption, atLeastZero, byteCount, holdOut, positiveNumber, SPLITS, wholeNumber } from "./options.ts";
+import { adapterOption, atLeastZero, byteCount, holdOut, languageList, positiveNumber, SPLITS, wholeNumber } from "./options.ts";
 import { pullWeights, type PullVerbOptions } from "./pull.ts";
 import { plain, surviveClosedPipes } from "./terminal.ts";
-import { train, type TrainOptions } from "./train.ts";
+import { score, type ScoreOptions } from "./score.ts";
+import { train } from "./train.ts";
+import type { TrainOptions } from "./train-plan.ts";
 import { VERSION } from "./version.ts";
 
 const MOST_BEAMS = 64;
@@ -29,23 +35,39 @@ const program = new Command("sightline")
 program
   .command("train")
   .description("Train a captioner: on the embedded scenes, or on a folder of your own pictures.")
-  .option("--data <folder>", "a folder with images/ and captions.txt, stories.txt or dataset*.json (default: the embedded scenes)")
-  .option("--out <folder>", "where the run is written, a new or empty folder (default: runs/storyteller-DATE-TIME)")
+  .addOption(new Option("--system <name>", `which captioner: ${SYSTEMS.map((name) => `${name} (${SYSTEM[name].about})`).join("; ")} (default: storyteller)`).choices(SYSTEMS))
+  .addOption(new Option("--size <name>", "tiny learns scenes on a processor in minutes; full is the published size, for a GPU (default: tiny)").choices(SIZES))
+  .addOption(new Option("--recipe <name>", "compat does what the published project does, quirks included; fixed mends them (default: fixed)").choices(FLAVOURS))
+  .option("--encoder <file|name>", "published weights for the vision network, such as vit-tiny or resnet50; it is then left as it is; none for a new one")
+  .addOption(new Option("--train-encoder <part>", "what of a network from --encoder is trained: none, its top, or all of it").choices(["none", "top", "all"]))
+  .option("--decoder <file|name>", "published weights for a GPT-2 decoder, such as distilgpt2; none for a new one")
+  .option("--data <folder>", "a folder of captioned pictures (default: the embedded scenes); `sightline data check` says what is in it")
+  .option("--config <file>", "a JSON file with all of this and more, such as the config.json of a run; flags override it")
+  .option("--out <folder>", "where the run is written, a new or empty folder (default: runs/SYSTEM-DATE-TIME)")
   .option("--resume <run>", "continue a run: its folder, or a checkpoint in it")
   .option("--epochs <n>", "times that each picture is seen", wholeNumber(1, 100_000))
-  .option("--batch <n>", "pictures a step", wholeNumber(1, 4096))
+  .option("--batch <n>", "pictures a step", wholeNumber(1, 65_536))
+  .option("--accumulate <n>", "parts that a step is computed in: more of them need less memory", wholeNumber(1, 65_536))
   .option("--lr <x>", "highest learning rate of AdamW; that of Muon changes in the same proportion", positiveNumber)
+  .option("--patience <n>", "end after so many validations without a better loss", wholeNumber(1))
+  .addOption(new Option("--precision <type>", "f16 computes products in half precision (default: f32)").choices(["f32", "f16"]))
+  .option("--checkpointing", "compute blocks again in the backward pass instead of keeping them: slower, in less memory")
+  .option("--augment", "change training pictures at random: colours, and small shifts and turns")
   .option("--seed <n>", "decides weights, order and splits", wholeNumber(0, 2 ** 32 - 1))
-  .option("--size <n>", "side of the pictures that the model sees, pixels", wholeNumber(8, 512))
+  .option("--picture-size <n>", "side of the pictures that the model sees, pixels", wholeNumber(8, 512))
+  .addOption(new Option("--vocabulary <kind>", "words, byte-pairs learned from the captions, or gpt2's tokens").choices(["words", "byte-pairs", "gpt2"]))
   .option("--scenes <n>", "embedded scenes to train on", wholeNumber(1, 10_000_000))
+  .addOption(new Option("--languages <list>", `languages of the scenes' captions, of ${LANGUAGES.join(", ")}, separated by commas (default: en)`).argParser(languageList))
+  .addOption(new Option("--text <kind>", "what is told of scenes: a caption, or a story in several sentences (default: caption)").choices(SCENE_TEXTS))
   .addOption(
     new Option("--hold-out <share>", 'share of a folder\'s pictures for validation, and again for testing; 0 trains on all; "published" takes the split of dataset*.json (default: 0 below 50 pictures, else published, else 0.1)').argParser(holdOut),
   )
+  .option("--features <folder>", "where what a frozen vision network sees is kept between runs (default: the user's folder for caches)")
   .addOption(adapterOption())
   .addHelpText(
     "after",
     examples(
-      ["sightline train", "sightline train --data my-photos --out runs/my-photos", "sightline train --data flickr8k --hold-out published --epochs 20", "sightline train --resume runs/my-photos"],
+      ["sightline train", "sightline train --data my-photos --out runs/my-photos", "sightline train --system cross --encoder vit-tiny --data flickr8k", "sightline train --config runs/my-photos/config.json --epochs 20", "sightline train --resume runs/my-photos"],
       "A folder of pictures looks like this:\n  my-photos/images/dog.jpg …\n  my-photos/captions.txt     a line \"image,caption\", then a line for each caption, such as \"dog.jpg,A dog runs\"\nCtrl-C finishes the step under way and saves; the run can then be continued with --resume.",
     ),
   )
@@ -76,6 +98,38 @@ program
   .addOption(adapterOption())
   .addHelpText("after", examples(["sightline eval", "sightline eval --model runs/my-photos --beam 3", "sightline eval --data other-photos --out report.html", "sightline eval --split train --json"]))
   .action((options: EvalOptions) => run(false, () => evaluateModel(options, commandLine())));
+
+const data = program
+  .command("data")
+  .description("Look into data sets.")
+  .helpCommand(false);
+
+data
+  .command("check")
+  .description("Say what a folder of captioned pictures holds, what was repaired and what is left out.")
+  .argument("<folder>", "a folder with pictures and captions")
+  .option("--pictures", "also decode every picture")
+  .option("--captions <file>", "read this caption file, where there are several")
+  .option("--json", "print one JSON object")
+  .addHelpText("after", examples(["sightline data check my-photos", "sightline data check coco --pictures", "sightline data check flickr8k --json | jq .dropped"], "Reads captions.txt (CSV), stories.txt, dataset*.json (Karpathy), COCO's captions_*.json, and Flickr's *.token.txt and results.csv.\nThe exit code is 1 when nothing can be used."))
+  .action((folder: string, options: DataCheckOptions) => run(false, () => checkData(folder, options)));
+
+program
+  .command("score")
+  .description("Score captions that any program made against references.")
+  .requiredOption("--refs <file>", "the references")
+  .requiredOption("--hyps <file>", "the captions, one an image")
+  .addOption(new Option("--tokenizer <name>", "how captions are cut into words: without punctuation, or as coco-caption does").choices(["words", "coco"]).default("words"))
+  .option("--per-image <file>", "also write the scores of each image, as CSV")
+  .option("--json", "print the scores as one JSON object")
+  .addHelpText(
+    "after",
+    examples(
+      ["sightline score --refs captions.txt --hyps captions.jsonl", "sightline score --refs captions_val2014.json --hyps results.json --tokenizer coco", "sightline score --refs refs.txt --hyps hyps.txt --per-image scores.csv"],
+      "Reads CSV (image,caption), Flickr's *.token and results.csv, COCO's annotations and results, Karpathy JSON, {image: caption} and {image: [captions]},\nJSON lines as `sightline caption --json` prints them, lines of image, tab, caption, or plain lines in both files, with tabs between an image's references.\nImages are matched by name or number; those that only one of the files has are named and not scored.",
+    ),
+  )
+  .action((options: ScoreOptions) => run(false, () => score(options)));
 
 program
   .command("inspect")
@@ -125,7 +179,7 @@ program
   .addHelpText("after", examples(["sightline doctor", "SIGHTLINE_ADAPTER=software sightline doctor", "sightline doctor --json"]))
   .action((options: { json?: boolean; probe?: Probe }) => run(false, () => (options.probe === undefined ? doctor(options) : probe(options.probe))));
 
-for (const command of program.commands) command.option("--verbose", "show where an error comes from").helpOption("-h, --help", "print this help");
+for (const command of [...program.commands, ...data.commands]) command.option("--verbose", "show where an error comes from").helpOption("-h, --help", "print this help");
 
 try {
   await program.parseAsync();

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import { LANGUAGES, type Language } from "../data/scene-grammar.ts";
 
 /** Readers of option values: each refuses in words that follow "argument 'x' is invalid.". */
 
@@ -43,6 +44,14 @@ export function holdOut(text: string): HoldOut {
   if (text === "published") return text;
   if (text.trim() === "" || !(share >= 0 && share <= 0.4)) throw new InvalidArgumentError('It must be a share from 0 to 0.4, such as 0.1, or "published".');
   return share;
+}
+
+/** Languages of scenes, such as `en,de`. */
+export function languageList(text: string): readonly Language[] {
+  const names = text.split(",").map((name) => name.trim().toLowerCase());
+  const wrong = names.find((name) => !LANGUAGES.includes(name as Language));
+  if (wrong !== undefined || new Set(names).size < names.length) throw new InvalidArgumentError(`It must be some of ${LANGUAGES.join(", ")}, each once, separated by commas.`);
+  return names as Language[];
 }
 
 export const SPLITS = ["train", "validation", "test", "all"] as const;

@@ -2,13 +2,18 @@ import { encode } from "jpeg-js";
 import script from "page-asset:./report-client.ts";
 import style from "page-asset:./report.css";
 import type { Captioner } from "../caption/captioner.ts";
-import type { EvaluatedPicture, Scores, Share } from "../caption/evaluate.ts";
+import type { EvaluatedPicture } from "../caption/evaluate.ts";
 import type { Recipe } from "../caption/recipe.ts";
+import { SYSTEM, type ModelConfig } from "../caption/systems.ts";
+import type { Scores, Share } from "../caption/scoring.ts";
 import { writeFileAtomically } from "../checkpoint/files.ts";
 import type { Image } from "../data/image.ts";
 import type { PictureSet } from "../data/pictures.ts";
 import { wordsOf } from "../data/vocabulary.ts";
 import type { Device } from "../device/device.ts";
+import type { GPT2Config } from "../models/gpt2.ts";
+import type { ResNetConfig } from "../models/resnet.ts";
+import type { ViTConfig } from "../models/vit.ts";
 import { tokenOverlap } from "../metrics/token-overlap.ts";
 import { counted, duration, percent, significant, thousands } from "./format.ts";
 import { readMetrics, type MetricsHistory } from "./metrics-log.ts";
@@ -64,7 +69,7 @@ async function contentsOf(input: ReportInput): Promise<ReportContents> {
     summary: `A model of ${thousands(captioner.model.parameterCount())} weights${trained} gets ${showRight(scores)}.`,
     notices,
     tiles: tilesOf(scores, captioner, history),
-    curves: history === null || history.steps.length < 2 ? null : curvesOf(history, training?.recipe.firstCaption ?? 0),
+    curves: history === null || history.steps.length < 2 ? null : curvesOf(history, training?.recipe.text.firstCaption ?? 0),
     pictures: {
       heading: "Pictures and captions",
       about: `${counted(shown.length, "picture")}${left > 0 ? ` of ${thousands(pictures.length)}, evenly chosen` : ""}, each with the model's caption and the reference nearest to it. Words that this reference lacks are underlined where a caption ${scenes ? "is wrong" : "is not one of the references"}.`,
@@ -95,7 +100,7 @@ function tilesOf(scores: Scores, captioner: Captioner, history: MetricsHistory |
     ...right,
     { label: "CIDEr-D", value: scores.cider.toFixed(2), detail: "of at most 10" },
     { label: "BLEU-4", value: percent(scores.bleu[3]), detail: "up to 4 words" },
-    { label: "Model", value: compact(captioner.model.parameterCount()), detail: `weights, ${thousands(captioner.vocabulary.size)} words` },
+    { label: "Model", value: compact(captioner.model.parameterCount()), detail: `weights, ${thousands(captioner.codec.size)} words` },
     ...(last === undefined ? [] : [{ label: "Training", value: duration(last.seconds), detail: `${counted(last.step, "step")}` }]),
   ];
 }
@@ -133,7 +138,7 @@ function curvesOf({ steps, validations }: MetricsHistory, firstCaption: number):
 function factsOf({ device, captioner, timings, training }: ReportInput, history: MetricsHistory | null): ReportContents["facts"]["lists"] {
   const { kind, description, vendor, architecture, reason } = device.adapter;
   const rates = (history?.steps ?? []).map(({ picturesPerSecond }) => picturesPerSecond).toSorted((a, b) => a - b);
-  const { model, maxLength } = captioner.config;
+  const { maxLength } = captioner.config;
   return [
     {
       heading: "Run",
@@ -149,11 +154,8 @@ function factsOf({ device, captioner, timings, training }: ReportInput, history:
     {
       heading: "Model",
       entries: [
-        ["encoder", model.backbone === null ? "features from outside" : `ResNet ${model.backbone.layers.join("-")}, ${model.backbone.width} channels at first`],
-        ["regions", `${model.grid} × ${model.grid}`],
-        ["decoder", `LSTM, ${model.decoder.hidden} units${model.attention ? `, with attention over ${model.grid} × ${model.grid} regions` : ""}`],
-        ["word vectors", String(model.decoder.embedding)],
-        ["vocabulary", counted(captioner.vocabulary.size, "word")],
+        ...modelEntries(captioner.config.model),
+        ["vocabulary", counted(captioner.codec.size, "entry", "entries")],
         ["longest caption", counted(maxLength - 1, "word")],
         ["picture size", `${captioner.preprocessing.size} × ${captioner.preprocessing.size}`],
       ],
@@ -162,19 +164,45 @@ function factsOf({ device, captioner, timings, training }: ReportInput, history:
   ];
 }
 
-function recipeEntries(recipe: Recipe): (readonly [string, string])[] {
+function recipeEntries({ recipe, size, seed, text, training, augment }: Recipe): (readonly [string, string])[] {
+  const { epochs, batchSize, accumulate, learningRate, muonRate, muonFor, weightDecay, clipNorm, schedule, precision } = training;
   return [
-    ["epochs", String(recipe.epochs)],
-    ["batch", String(recipe.batchSize)],
-    ["optimiser", recipe.muonRate > 0 ? "Muon for convolutions, AdamW for the rest" : "AdamW"],
-    ["learning rate", `${recipe.learningRate}, cosine`],
-    ...(recipe.muonRate > 0 ? [["learning rate of Muon", String(recipe.muonRate)] as const] : []),
-    ["warm-up", percent(recipe.warmup)],
-    ["weight decay", String(recipe.weightDecay)],
-    ["greatest gradient norm", String(recipe.clipNorm)],
-    ["rarest word kept", `${recipe.minFrequency} ×`],
-    ["seed", String(recipe.seed)],
+    ["recipe", `${recipe}, ${size}`],
+    ["epochs", String(epochs)],
+    ["batch", accumulate === 1 ? String(batchSize) : `${batchSize}, in ${accumulate} parts`],
+    ["optimiser", muonRate > 0 ? `Muon for ${muonFor}, AdamW for the rest` : "AdamW"],
+    ["learning rate", `${learningRate}, ${schedule.kind}`],
+    ...(muonRate > 0 ? [["learning rate of Muon", String(muonRate)] as const] : []),
+    ["weight decay", String(weightDecay)],
+    ["greatest gradient norm", clipNorm === null ? "none" : String(clipNorm)],
+    ["precision", precision],
+    ["pictures changed at random", augment === null ? "no" : "yes"],
+    ["rarest word kept", `${text.minFrequency} ×`],
+    ["seed", String(seed)],
   ];
+}
+
+/** What a model is made of, in the words of its papers. */
+function modelEntries(model: ModelConfig): (readonly [string, string])[] {
+  const resnet = ({ layers, width }: ResNetConfig): string => `ResNet ${layers.join("-")}, ${width} channels at first`;
+  const vit = ({ dim, depth, patch }: ViTConfig): string => `ViT, ${depth} blocks of ${dim}, patches of ${patch} × ${patch}`;
+  const gpt2 = ({ dim, layers }: GPT2Config): string => `GPT-2, ${layers} blocks of ${dim}`;
+  const recurrent = ({ cell, hidden }: { readonly cell: string; readonly hidden: number }, attention: unknown): string => `${cell.toUpperCase()}, ${hidden} units${attention ? ", with attention over the regions" : ""}`;
+  const about = SYSTEM[model.system].about;
+  switch (model.system) {
+    case "story":
+      return [["system", about], ["encoder", resnet(model.encoder)], ["decoder", gpt2(model.gpt2)]];
+    case "prefix":
+      return [["system", about], ["encoder", vit(model.encoder)], ["tokens for the picture", String(model.tokens)], ["decoder", gpt2(model.gpt2)]];
+    case "cross":
+      return [["system", about], ["encoder", vit(model.encoder)], ["decoder", `${gpt2(model.decoder)}, each looking at ${model.looksAt === "each" ? "the encoder's block of its number" : "what the encoder puts out"}`]];
+    case "storyteller":
+      return [["system", about], ["encoder", model.backbone === null ? "features from outside" : resnet(model.backbone)], ["regions", `${model.grid} × ${model.grid}`], ["decoder", recurrent(model.decoder, model.attention)]];
+    case "encdec":
+      return [["system", about], ["encoder", resnet(model.encoder)], ["regions", `${model.grid ?? 1} × ${model.grid ?? 1}`], ["decoder", recurrent(model.decoder, model.attention)]];
+    default:
+      return model satisfies never;
+  }
 }
 
 async function showPicture(set: PictureSet, picture: EvaluatedPicture): Promise<ReportPicture> {

@@ -13,6 +13,8 @@ export interface RunFolder {
   readonly best: string;
   readonly metrics: string;
   readonly report: string;
+  /** The settings of the run, for `--config`. */
+  readonly config: string;
 }
 
 /** Where runs are made, and looked for. */
@@ -22,8 +24,8 @@ const RUNS = "runs";
 const SHIPPED = fileURLToPath(new URL("../weights/", import.meta.url));
 
 export function filesOf(folder: string): RunFolder {
-  const [last, best, metrics, report] = ["last.safetensors", "best.safetensors", "metrics.jsonl", "report.html"].map((name) => join(folder, name));
-  return { folder, last, best, metrics, report };
+  const [last, best, metrics, report, config] = ["last.safetensors", "best.safetensors", "metrics.jsonl", "report.html", "config.json"].map((name) => join(folder, name));
+  return { folder, last, best, metrics, report, config };
 }
 
 /** A folder's name of its own for a new run. */

@@ -1,5 +1,5 @@
-import { CsvError, parse } from "csv-parse/browser/esm/sync";
-import { InputError } from "../core/errors.ts";
+import { InputError, printable } from "../core/errors.ts";
+import { type Finding, Findings } from "./findings.ts";
 
 export type Split = "train" | "val" | "test";
 
@@ -11,167 +11,79 @@ export interface CaptionExample {
   readonly split?: Split;
 }
 
-/** What a caption file holds, and what about it deserves the user's attention. */
+/** What a caption file holds, and what about it was mended or left out. */
 export interface ParsedCaptions {
   readonly examples: readonly CaptionExample[];
-  readonly warnings: readonly string[];
+  readonly findings: readonly Finding[];
 }
 
-const NAMES_SHOWN = 3;
-
-/** "photo1.jpg, photo2.jpg, photo3.jpg and 4 more". */
-export function someOf(names: readonly string[]): string {
-  const more = names.length - NAMES_SHOWN;
-  return names.slice(0, NAMES_SHOWN).join(", ") + (more > 0 ? ` and ${more} more` : "");
+/** A way of writing captions down, and how files of it are told. */
+export interface CaptionFormat {
+  /** What people call it. */
+  readonly name: string;
+  /** The names that its files usually have. */
+  readonly fileName: RegExp;
+  /** Whether a file's first and last characters, joined, look like it. */
+  recognises(sample: string): boolean;
+  /**
+   * @param source The file's name, for messages.
+   * @throws InputError if the text is not of this format.
+   */
+  parse(text: string, source: string): ParsedCaptions;
 }
+
+/** A file name of a picture, or a path of one. */
+export const PICTURE_NAME = /\.(?:jpe?g|png)$/i;
 
 /** Collects captions by image, in the order of first appearance. */
-class CaptionCollector {
+export class CaptionCollector {
+  readonly findings: Findings;
+  private readonly noun: string;
   private readonly captionsOf = new Map<string, Set<string>>();
-  private readonly problems = new Map<string, string[]>();
+  private readonly splitOf = new Map<string, Split>();
 
-  add(image: string, caption: string, where: string): void {
+  /** @param noun What holds one caption, for messages: a line, or a caption. */
+  constructor(source: string, noun: "line" | "caption") {
+    this.findings = new Findings(source);
+    this.noun = noun;
+  }
+
+  /** @param where Says where the caption stands: "line 3". */
+  add(image: string, caption: string, where: string, split?: Split): void {
     const name = image.trim().replaceAll("\\", "/").replace(/^(\.\/)+/, "");
-    const text = caption.replace(/\s+/gu, " ").trim();
-    if (name === "") return this.report("without the name of an image, left out", where);
-    if (text === "") return this.report("without a caption, left out", where);
+    const trimmed = caption.trim();
+    const text = trimmed.replace(/\s+/gu, " ");
+    if (name === "") return this.findings.dropped(this.noun, "without the name of an image", where);
+    if (text === "") return this.findings.dropped(this.noun, "without a caption", where);
     const captions = this.captionsOf.get(name) ?? new Set();
-    if (captions.has(text)) return this.report("repeating an image's caption, left out", where);
+    if (captions.has(text)) return this.findings.dropped(this.noun, "repeating an image's caption", where);
     this.captionsOf.set(name, captions.add(text));
+    if (split !== undefined) this.splitOf.set(name, split);
+    if (image.includes("\\")) this.findings.repaired(this.noun, "with a backslash in the image's name, taken as a slash", where);
+    if (/[\r\n]/.test(trimmed)) this.findings.repaired(this.noun, "with a line break, taken as a space", where);
+    if (text.includes("\uFFFD")) this.findings.repaired(this.noun, "with bytes that are not UTF-8, read as \uFFFD", where);
   }
 
-  /** Counts a line with a problem: "2 lines <problem> (line 3, line 9)". */
-  report(problem: string, where: string): void {
-    this.problems.set(problem, [...(this.problems.get(problem) ?? []), where]);
-  }
-
-  finish(source: string): ParsedCaptions {
-    return {
-      examples: Array.from(this.captionsOf, ([image, captions]) => ({ image, captions: [...captions] })),
-      warnings: Array.from(this.problems, ([problem, lines]) => {
-        return `${source}: ${lines.length} ${lines.length === 1 ? "line" : "lines"} ${problem} (${someOf(lines)})`;
-      }),
-    };
+  finish(): ParsedCaptions {
+    const examples = Array.from(this.captionsOf, ([image, captions]): CaptionExample => {
+      const split = this.splitOf.get(image);
+      return { image, captions: [...captions], ...(split === undefined ? {} : { split }) };
+    });
+    return { examples, findings: this.findings.list() };
   }
 }
 
-/**
- * Reads `captions.txt`: CSV with the columns `image` and `caption`, a row a caption.
- *
- * A file without a header is read as image, caption. Commas in an unquoted caption are taken as part of it, with a
- * warning. Byte-order mark, CRLF, blank lines and quoted line breaks are fine.
- * @param source The file's name, for messages.
- * @throws InputError if a quotation mark is never closed or the header has no `image` and `caption`.
- */
-export function parseCaptionsCsv(text: string, source: string): ParsedCaptions {
-  const rows = csvRows(text, source);
-  const header = rows.at(0)?.record.map((name) => name.trim().toLowerCase()) ?? [];
-  const named = { image: header.indexOf("image"), caption: header.indexOf("caption") };
-  const hasHeader = named.image >= 0 && named.caption >= 0;
-  if (!hasHeader && header.length > 0 && !/\.(jpe?g|png)$/.test(header[0])) {
-    throw new InputError(
-      `${source}: the first line must be the header "image,caption"; got "${header.join(",").slice(0, 80)}"`,
-      "name the two columns image and caption",
-    );
-  }
-  const columns = hasHeader ? named : { image: 0, caption: 1 };
-  const captionIsLast = columns.caption === (hasHeader ? header.length : 2) - 1;
-  const collector = new CaptionCollector();
-  for (const { record, line } of hasHeader ? rows.slice(1) : rows) {
-    const where = `line ${line}`;
-    let caption = record[columns.caption] ?? "";
-    if (captionIsLast && record.length > columns.caption + 1) {
-      caption = record.slice(columns.caption).join(",");
-      collector.report("with a comma in a caption that is not in quotes, taken as part of the caption", where);
-    }
-    collector.add(record[columns.image] ?? "", caption, where);
-  }
-  return collector.finish(source);
-}
-
-function csvRows(text: string, source: string): { record: string[]; line: number }[] {
-  try {
-    const rows = parse(text, {
-      bom: true,
-      info: true,
-      record_delimiter: ["\r\n", "\n", "\r"],
-      relax_column_count: true,
-      relax_quotes: true,
-      skip_empty_lines: true,
-    }) as unknown as { record: string[]; info: { lines: number } }[];
-    return rows.map(({ record, info }) => ({ record, line: info.lines }));
-  } catch (error) {
-    if (!(error instanceof CsvError)) throw error;
-    const hint = "close the quotation mark, or double the ones inside a caption";
-    throw new InputError(`${source}: must be CSV; got ${error.message}`, hint, { cause: error });
+/** The lines of a text that aren't blank, with their numbers from 1; byte-order mark and line ends taken off. */
+export function* linesOf(text: string): Generator<readonly [line: string, where: string]> {
+  for (const [i, line] of text.split(/\r\n|\n|\r/).entries()) {
+    const bare = i === 0 ? line.replace(/^\uFEFF/, "") : line;
+    if (bare.trim() !== "") yield [bare, `line ${i + 1}`];
   }
 }
 
-/**
- * Reads `stories.txt`: a line an image, `image<TAB>story`.
- *
- * Further tabs are joined into the story by spaces; two or more spaces in place of the tab are accepted with a
- * warning; byte-order mark, CRLF and blank lines are fine. Several stories for one image are several captions.
- * @param source The file's name, for messages.
- */
-export function parseStories(text: string, source: string): ParsedCaptions {
-  const collector = new CaptionCollector();
-  const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
-  for (const [i, line] of lines.entries()) {
-    if (line.trim() === "") continue;
-    const where = `line ${i + 1}`;
-    const tab = line.indexOf("\t");
-    if (tab >= 0) {
-      collector.add(line.slice(0, tab), line.slice(tab + 1), where);
-      continue;
-    }
-    const [image, ...rest] = line.trim().split(/ {2,}/);
-    if (rest.length === 0) {
-      collector.report("without a tab between image and story, left out", where);
-      continue;
-    }
-    collector.report("with spaces in place of the tab after the image's name", where);
-    collector.add(image, rest.join(" "), where);
-  }
-  return collector.finish(source);
-}
-
-interface KarpathyImage {
-  readonly filename: string;
-  readonly filepath?: string;
-  readonly split?: string;
-  readonly sentences: readonly { readonly raw?: string; readonly tokens?: readonly string[] }[];
-}
-
-const KARPATHY_SPLITS: Readonly<Record<string, Split>> = { train: "train", restval: "train", val: "val", test: "test" };
-
-/**
- * Reads a Karpathy JSON, `{images: [{filename, filepath?, split, sentences: [{raw, tokens}]}]}`, as Flickr8k,
- * Flickr30k and COCO are published in; `restval` counts as train.
- * @param source The file's name, for messages.
- * @throws InputError if it is not JSON or not of that form.
- */
-export function parseKarpathy(text: string, source: string): ParsedCaptions {
-  const images = karpathyImages(text, source);
-  const warnings: string[] = [];
-  const examples: CaptionExample[] = [];
-  const empty: string[] = [];
-  const unknownSplits: string[] = [];
-  for (const { filename, filepath, split, sentences } of images) {
-    const image = filepath ? `${filepath}/${filename}` : filename;
-    const texts = sentences.map(({ raw, tokens }) => (raw ?? tokens?.join(" ") ?? "").replace(/\s+/gu, " ").trim());
-    const captions = [...new Set(texts.filter((caption) => caption !== ""))];
-    if (split !== undefined && !(split in KARPATHY_SPLITS)) unknownSplits.push(`${image}: ${split}`);
-    else if (captions.length === 0) empty.push(image);
-    else examples.push({ image, captions, ...(split === undefined ? {} : { split: KARPATHY_SPLITS[split] }) });
-  }
-  const report = (images: readonly string[], problem: string): void => {
-    const count = `${images.length} ${images.length === 1 ? "image" : "images"}`;
-    if (images.length > 0) warnings.push(`${source}: ${count} ${problem}, left out (${someOf(images)})`);
-  };
-  report(empty, "without a sentence");
-  report(unknownSplits, "of a split other than train, restval, val and test");
-  return { examples, warnings };
+/** The first line of a sample that isn't blank. */
+export function firstLine(sample: string): string {
+  return linesOf(sample).next().value?.[0] ?? "";
 }
 
 /** @throws InputError unless the text of a file is JSON. */
@@ -180,36 +92,6 @@ export function parseJson(text: string, source: string): unknown {
     return JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new InputError(`${source}: must be JSON; ${reason}`, "is the download complete?", { cause: error });
+    throw new InputError(`${source}: must be JSON; ${printable(reason)}`, "is the download complete?", { cause: error });
   }
-}
-
-function karpathyImages(text: string, source: string): readonly KarpathyImage[] {
-  const json = parseJson(text, source);
-  const images = typeof json === "object" && json !== null && "images" in json ? json.images : undefined;
-  if (!Array.isArray(images)) {
-    throw new InputError(`${source}: must be {"images": [...]}, the Karpathy layout; got no such list`);
-  }
-  const misfit = images.findIndex((image) => !isKarpathyImage(image));
-  if (misfit >= 0) {
-    const got = JSON.stringify(images[misfit]).slice(0, 80);
-    throw new InputError(
-      `${source}: images[${misfit}] must be {"filename", "split", "sentences": [{"raw"}]}; got ${got}`,
-      "COCO's own annotation files have another layout: use the Karpathy one",
-    );
-  }
-  return images as KarpathyImage[];
-}
-
-function isKarpathyImage(value: unknown): value is KarpathyImage {
-  if (typeof value !== "object" || value === null) return false;
-  const { filename, filepath, split, sentences } = value as Partial<Record<keyof KarpathyImage, unknown>>;
-  const isOptionalText = (text: unknown): boolean => text === undefined || typeof text === "string";
-  return (
-    typeof filename === "string" &&
-    isOptionalText(filepath) &&
-    isOptionalText(split) &&
-    Array.isArray(sentences) &&
-    sentences.every((sentence) => typeof sentence === "object" && sentence !== null)
-  );
 }

@@ -1,6 +1,6 @@
 import { Generator } from "../core/rng.ts";
-import { someOf } from "./captions.ts";
 import type { CaptionExample, Split } from "./captions.ts";
+import { type Finding, Findings } from "./findings.ts";
 import type { Image } from "./image.ts";
 
 /** An example of an opened dataset: its picture was found, and it belongs to a split. */
@@ -14,18 +14,37 @@ export interface DecodedExample {
   readonly image: Image;
 }
 
+/** A file of captions, and the name of its format. */
+export interface CaptionFile {
+  /** Relative to the data set's folder. */
+  readonly file: string;
+  readonly format: string;
+}
+
 /** Pictures with captions. Pictures are decoded when asked for, never kept. */
 export interface CaptionDataset {
-  /** The caption file that was read. */
+  /** The caption file that was read; several are joined by " + ". */
   readonly source: string;
+  /** The caption files that were read: one, or the parts of COCO. */
+  readonly used: readonly CaptionFile[];
+  /** Other caption files of the folder, which were not. */
+  readonly unused: readonly CaptionFile[];
   /** In the order of the caption file. */
   readonly examples: readonly DatasetExample[];
-  /** Whether a Karpathy JSON gave the splits, or they were drawn here. */
+  /** Whether the splits came with the data set, or were drawn here. */
   readonly splits: "published" | "drawn";
-  /** One line each; reading pictures may add to them. */
+  /** The file, relative to the folder, that gave the published splits; several are joined by " + ". */
+  readonly splitSource: string | undefined;
+  /** What was mended and what was left out; reading pictures may add to them. */
+  readonly findings: readonly Finding[];
+  /** The same as lines, with what else there is to know. */
   readonly warnings: readonly string[];
   /** The examples of one split. */
   split(split: Split): readonly DatasetExample[];
+  /** The path of an example's picture. */
+  path(example: CaptionExample): string;
+  /** The SHA-256 of the bytes of an example's picture, in hexadecimal. @throws InputError if it cannot be read. */
+  digest(example: CaptionExample): Promise<string>;
   /** @throws InputError if the picture cannot be decoded. */
   load(example: CaptionExample): Promise<Image>;
   /**
@@ -57,25 +76,23 @@ export function splitByImage(examples: readonly CaptionExample[], seed: number, 
 }
 
 /**
- * Gives each example the split that `published` has for its image. Images that it doesn't name become train, with a
- * warning.
+ * Gives each example the split that `published` has for its image. Images that it doesn't name become train, and are
+ * reported.
  */
 export function splitAsPublished(
   examples: readonly CaptionExample[],
   published: readonly CaptionExample[],
   source: string,
-): { examples: DatasetExample[]; warnings: string[] } {
+): { examples: DatasetExample[]; findings: readonly Finding[] } {
   const byPath = new Map(published.map(({ image, split }) => [image, split]));
   const byName = new Map(published.map(({ image, split }) => [baseName(image), split]));
-  const unnamed: string[] = [];
+  const findings = new Findings(source);
   const divided = examples.map((example) => {
     const split = byPath.get(example.image) ?? byName.get(baseName(example.image));
-    if (split === undefined) unnamed.push(example.image);
+    if (split === undefined) findings.repaired("image", "without a published split, taken as train", example.image);
     return { ...example, split: split ?? "train" } satisfies DatasetExample;
   });
-  const count = `${unnamed.length} of ${examples.length} images`;
-  const warning = `${source}: no split for ${count}, taken as train (${someOf(unnamed)})`;
-  return { examples: divided, warnings: unnamed.length > 0 ? [warning] : [] };
+  return { examples: divided, findings: findings.list() };
 }
 
 /** The pictures of a folder, found by the names that caption files use. */
@@ -94,6 +111,11 @@ export class ImageIndex {
     }
   }
 
+  /** Whether several pictures have a name, in different folders, so that none of them is found by it. */
+  isAmbiguous(image: string): boolean {
+    return this.find(image) === undefined && this.byName.has(baseName(image).toLowerCase());
+  }
+
   /** The path of a picture: as named, else under `images/`, else by its file name if only one picture has it. */
   find(image: string): string | undefined {
     const inFolder = `images/${image}`;
@@ -102,6 +124,7 @@ export class ImageIndex {
   }
 }
 
-function baseName(path: string): string {
+/** The last part of a path. */
+export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }

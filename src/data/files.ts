@@ -1,21 +1,25 @@
-import { readFile, readdir, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { createHash } from "node:crypto";
+import { open, readFile, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { InputError } from "../core/errors.ts";
-import { parseCaptionsCsv, parseJson, parseKarpathy, parseStories, someOf } from "./captions.ts";
-import type { CaptionExample, ParsedCaptions } from "./captions.ts";
+import { parseJson } from "./captions.ts";
+import type { CaptionExample } from "./captions.ts";
 import { ImageIndex, splitAsPublished, splitByImage } from "./dataset.ts";
-import type { CaptionDataset } from "./dataset.ts";
+import type { CaptionDataset, DatasetExample } from "./dataset.ts";
+import { type Finding, findingLine, Findings, someOf } from "./findings.ts";
+import { chooseCaptions, findCaptions, type FolderListing, type FoundCaptions, listFolder, readCaptions, readText, reasonOf } from "./folder.ts";
 import { decodeImage } from "./image.ts";
 import type { DecodeOptions, Image } from "./image.ts";
+import { parseSplitLists, splitOfList, stricter } from "./split-lists.ts";
 import { tokenizerFromJson, tokenizerFromVocabAndMerges } from "./tokenizer-load.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 export interface DatasetOptions extends DecodeOptions {
-  /** Which caption file to read, by name. Default: a Karpathy JSON, else `captions.txt`, else `stories.txt`. */
+  /** Which caption file to read, by name. Default: the best of those that {@link findCaptions} finds. */
   readonly captions?: string;
-  /** Of the split that is drawn where no Karpathy JSON gives one. Default 0. */
+  /** Of the split that is drawn where none is published. Default 0. */
   readonly seed?: number;
-  /** Draw a split even where a Karpathy JSON gives one. Default false. */
+  /** Draw a split even where one is published. Default false. */
   readonly redrawSplit?: boolean;
   /** Share of the pictures that a drawn split gives to val, and as much to test. Default 0.1. */
   readonly holdOut?: number;
@@ -25,9 +29,11 @@ export interface DatasetOptions extends DecodeOptions {
   readonly verify?: boolean;
 }
 
-const PICTURE = /\.(jpe?g|png)$/i;
-const KARPATHY = /^dataset.*\.json$/i;
-const CAPTION_FILES = "dataset*.json, captions.txt or stories.txt";
+/** Undecodable pictures whose trouble is told one by one; of more there is only the number. */
+const TROUBLES_TOLD = 10;
+
+/** Bytes of a file that are hashed at a time. */
+const HASHED_BYTES = 1 << 18;
 
 /**
  * Reads and decodes a picture.
@@ -58,21 +64,30 @@ export async function readTokenizer(path: string, { endOfText }: { readonly endO
 /**
  * Opens a folder of pictures with captions.
  *
- * Pictures are looked for under `images/` and its subfolders, and beside the caption file. Captions come from the first
- * of: the file named in `options.captions`; a Karpathy JSON `dataset*.json`; `captions.txt` (CSV); `stories.txt`
- * (tab-separated). Splits come from the Karpathy JSON whenever there is one, whichever file the captions come from, so
- * that all systems are tested on the same pictures; otherwise they are drawn by image, see {@link splitByImage}.
+ * Pictures are looked for in the folder and everything below it. Captions come from the file named in `options.captions`,
+ * else from the first of the uppermost folder: a Karpathy JSON `dataset*.json`, `captions.txt` (CSV), `stories.txt`
+ * (tab-separated), COCO's `captions_*.json` (train and val together), Flickr's `*.token.txt` and `results.csv`; else from a
+ * text file of any name that looks like one of these.
+ *
+ * Splits come with the captions, from a Karpathy JSON that lies beside, whichever file the captions come from, so that all
+ * systems are tested on the same pictures, or from Flickr8k's lists of images; otherwise they are drawn by image, see
+ * {@link splitByImage}.
  * @throws InputError if the folder, its caption file or every picture with a caption is missing; with `strict`, also
  *   if a captioned picture is missing or, when `verify` is set, undecodable.
  */
 export async function openDataset(folder: string, options: DatasetOptions = {}): Promise<CaptionDataset> {
-  const { strict = false, verify = false, seed = 0, redrawSplit = false, holdOut = 0.1 } = options;
-  const files = await listFolder(folder);
-  const index = new ImageIndex(await listPictures(folder, files));
-  const source = chooseCaptions(folder, files, options.captions);
-  const parsed = await readCaptions(folder, source);
-  const warnings = [...parsed.warnings];
-  let found = pair(parsed.examples, index, { folder, source, strict }, warnings);
+  const { strict = false, verify = false } = options;
+  const listing = await listFolder(folder);
+  const index = new ImageIndex(listing.pictures);
+  const available = await findCaptions(folder, listing);
+  const chosen = await chooseCaptions(folder, listing, available, options.captions);
+  const source = chosen.map(({ file }) => file).join(" + ");
+  const parsed = await readCaptions(folder, chosen);
+  const paired = pair(parsed.examples, index, listing, { folder, source, strict });
+  const findings: Finding[] = [...parsed.findings, ...paired.findings];
+  const troubles = new Map<string, string>(); // what is wrong with each picture that doesn't decode
+  const notes: string[] = [];
+  let found = paired.examples;
 
   async function* decode<E extends CaptionExample>(wanted: readonly E[]): AsyncGenerator<{ example: E; image: Image }> {
     for (const example of wanted) {
@@ -80,33 +95,86 @@ export async function openDataset(folder: string, options: DatasetOptions = {}):
         yield { example, image: await load(example) };
       } catch (error) {
         if (strict || !(error instanceof InputError)) throw error;
-        const warning = `${error.message}: left out`;
-        if (!warnings.includes(warning)) warnings.push(warning);
+        troubles.set(example.image, error.message);
       }
     }
   }
-  async function load({ image }: CaptionExample): Promise<Image> {
+  function path({ image }: CaptionExample): string {
     const path = index.find(image);
-    if (path === undefined) throw new InputError(`load: ${image} must be a picture of ${folder}; got an unknown name`);
-    return readImage(join(folder, path), options);
+    if (path === undefined) throw new InputError(`load: ${image} must be a picture of ${folder}; got an unknown name`, "take the name of an example");
+    return join(folder, path);
   }
+  const load = async (example: CaptionExample): Promise<Image> => readImage(path(example), options);
+  const undecodable = (): readonly Finding[] => {
+    const list = new Findings(source);
+    for (const image of troubles.keys()) list.dropped("picture", "that cannot be decoded", image);
+    return list.list();
+  };
 
   if (verify) {
     const sound: CaptionExample[] = [];
     for await (const { example } of decode(found)) sound.push(example);
-    if (sound.length === 0) throw nothingUsable(folder, `${found.length}, of which none decodes: ${warnings.at(-1)}`);
+    if (sound.length === 0) throw nothingUsable(folder, `${found.length}, of which none decodes: ${[...troubles.values()].at(-1)}`);
     found = sound;
   }
-  const { examples, splits } = await divide(found, { folder, files, source }, { seed, redrawSplit, holdOut }, warnings);
+  const { examples, splitSource, findings: divisions } = await divide(found, { folder, listing, chosen, available }, options);
+  findings.push(...divisions);
+  if (examples.every(({ split }) => split === "train")) notes.push(`${source}: with ${examples.length} images none is held back: val and test are empty`);
   return {
     source: join(folder, source),
+    used: chosen.map(nameOf),
+    unused: available.filter(({ file }) => chosen.every((other) => other.file !== file)).map(nameOf),
     examples,
-    splits,
-    warnings,
+    splits: splitSource === undefined ? "drawn" : "published",
+    splitSource,
+    get findings() {
+      return [...findings, ...undecodable()];
+    },
+    get warnings() {
+      const told = [...troubles.values()].slice(0, TROUBLES_TOLD).map((trouble) => `${trouble}: left out`);
+      return [...findings, ...(troubles.size > TROUBLES_TOLD ? undecodable() : [])].map(findingLine).concat(told, notes);
+    },
     split: (split) => examples.filter((example) => example.split === split),
+    path,
+    digest: (example) => digestOf(path(example)),
     load,
     decoded: (some = examples) => decode(some),
   };
+}
+
+/** Digests of files that this process has read, by path, size and time of change. */
+const knownDigests = new Map<string, string>();
+
+/** The SHA-256 of a file, read in pieces; once while it stays as it is. */
+async function digestOf(path: string): Promise<string> {
+  try {
+    const { size, mtimeMs } = await stat(path);
+    const key = `${path}\0${size}\0${mtimeMs}`;
+    const digest = knownDigests.get(key) ?? (await hashFile(path));
+    knownDigests.set(key, digest);
+    return digest;
+  } catch (error) {
+    throw new InputError(`digest: ${path} must be a readable file; got ${reasonOf(error)}`, "check the path", { cause: error });
+  }
+}
+
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  const piece = Buffer.allocUnsafe(HASHED_BYTES);
+  const file = await open(path);
+  try {
+    for (let count = -1; count !== 0; ) {
+      count = (await file.read(piece, 0, piece.length)).bytesRead;
+      hash.update(piece.subarray(0, count));
+    }
+  } finally {
+    await file.close();
+  }
+  return hash.digest("hex");
+}
+
+function nameOf({ file, format }: FoundCaptions): { file: string; format: string } {
+  return { file, format: format.name };
 }
 
 async function readBytes(path: string, caller: string): Promise<Uint8Array> {
@@ -118,94 +186,39 @@ async function readBytes(path: string, caller: string): Promise<Uint8Array> {
   }
 }
 
-function reasonOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "ENOENT") return "nothing of that name";
-  if (code === "EISDIR") return "a folder";
-  if (code === "ENOTDIR") return "a file, not a folder";
-  if (code === "EACCES" || code === "EPERM") return "no permission to read it";
-  return String(error);
-}
-
-async function listFolder(folder: string): Promise<readonly string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (error) {
-    throw new InputError(
-      `openDataset: ${folder} must be a folder with images/ and ${CAPTION_FILES}; got ${reasonOf(error)}`,
-      "check the path",
-      { cause: error },
-    );
-  }
-}
-
-async function listPictures(folder: string, files: readonly string[]): Promise<string[]> {
-  const paths: string[] = files.filter((name) => PICTURE.test(name));
-  for (const name of files) {
-    if (name.toLowerCase() !== "images" || !(await stat(join(folder, name))).isDirectory()) continue;
-    const inside = await readdir(join(folder, name), { recursive: true });
-    const pictures = inside.filter((path) => PICTURE.test(path)).map((path) => `${name}/${path.replaceAll("\\", "/")}`);
-    paths.push(...pictures.sort());
-  }
-  return paths;
-}
-
-function chooseCaptions(folder: string, files: readonly string[], asked: string | undefined): string {
-  const held = someOf(files) || "an empty folder";
-  if (asked !== undefined) {
-    if (files.includes(asked)) return asked;
-    throw new InputError(`openDataset: ${folder} must hold ${asked}; got ${held}`, "check the option captions");
-  }
-  const karpathy = files.filter((name) => KARPATHY.test(name));
-  if (karpathy.length > 1) {
-    const got = someOf(karpathy);
-    throw new InputError(`openDataset: ${folder} must hold one dataset*.json; got ${got}`, "name one with the option captions");
-  }
-  const chosen = karpathy.at(0) ?? ["captions.txt", "stories.txt"].find((name) => files.includes(name));
-  if (chosen !== undefined) return chosen;
-  throw new InputError(
-    `openDataset: ${folder} must hold ${CAPTION_FILES}; got ${held}`,
-    'write captions.txt: a line "image,caption", then a line for each caption, such as "dog.jpg,A dog runs"',
-  );
-}
-
-/** Told by name: .json is a Karpathy JSON, .csv and captions* are CSV, anything else is tab-separated stories. */
-async function readCaptions(folder: string, name: string): Promise<ParsedCaptions> {
-  const text = await readFile(join(folder, name), "utf8");
-  if (/\.json$/i.test(name)) return parseKarpathy(text, name);
-  return /\.csv$|^captions/i.test(name) ? parseCaptionsCsv(text, name) : parseStories(text, name);
-}
-
-/** The examples whose picture is there, one a picture; what is missing on either side goes into the warnings. */
+/** The examples whose picture is there, one a picture, and what is missing on either side. */
 function pair(
   examples: readonly CaptionExample[],
   index: ImageIndex,
+  { foreign }: FolderListing,
   { folder, source, strict }: { folder: string; source: string; strict: boolean },
-  warnings: string[],
-): readonly CaptionExample[] {
+): { examples: readonly CaptionExample[]; findings: readonly Finding[] } {
   const found = new Map<string, CaptionExample>();
+  const findings = new Findings(source);
   const missing: string[] = [];
   for (const example of examples) {
     const path = index.find(example.image);
     const same = path === undefined ? undefined : found.get(path);
-    if (path === undefined) missing.push(example.image);
-    else if (same === undefined) found.set(path, example);
-    else found.set(path, { ...same, captions: [...new Set([...same.captions, ...example.captions])] });
+    if (path === undefined) {
+      missing.push(example.image);
+      findings.dropped("captioned image", index.isAmbiguous(example.image) ? "whose name pictures in several folders have" : "without a file", example.image);
+    } else if (same === undefined) found.set(path, example);
+    else {
+      findings.repaired("image", "named in two ways, whose captions are joined", example.image);
+      const split = stricter(same.split, example.split);
+      found.set(path, { ...same, captions: [...new Set([...same.captions, ...example.captions])], ...(split === undefined ? {} : { split }) });
+    }
   }
   if (found.size === 0) {
     const got = `${index.paths.size} pictures, ${examples.length} captioned names in ${source}, no match between them`;
     throw nothingUsable(folder, got);
   }
-  if (missing.length > 0) {
-    const message = `${source}: ${missing.length} of ${examples.length} captioned images have no file (${someOf(missing)})`;
-    if (strict) throw new InputError(message, `put them under ${join(folder, "images")}`);
-    warnings.push(`${message}: left out`);
+  if (missing.length > 0 && strict) {
+    throw new InputError(`${source}: ${missing.length} of ${examples.length} captioned images have no file (${someOf(missing)})`, `put them under ${join(folder, "images")}`);
   }
-  const bare = [...index.paths].filter((path) => !found.has(path)).map((path) => basename(path));
-  if (bare.length > 0) {
-    warnings.push(`${source}: ${bare.length} of ${index.paths.size} pictures have no caption (${someOf(bare)}): left out`);
-  }
-  return [...found.values()];
+  for (const path of index.paths) if (!found.has(path)) findings.dropped("picture", "without a caption", path);
+  for (const path of foreign) findings.dropped("picture", "that is no JPEG or PNG", path);
+  return { examples: [...found.values()], findings: findings.list() };
 }
 
 function nothingUsable(folder: string, got: string): InputError {
@@ -218,22 +231,29 @@ function nothingUsable(folder: string, got: string): InputError {
 /** Gives every example its split, see {@link openDataset}. */
 async function divide(
   found: readonly CaptionExample[],
-  { folder, files, source }: { folder: string; files: readonly string[]; source: string },
-  { seed, redrawSplit, holdOut }: { seed: number; redrawSplit: boolean; holdOut: number },
-  warnings: string[],
-): Promise<Pick<CaptionDataset, "examples" | "splits">> {
-  const karpathy = /\.json$/i.test(source) ? source : files.filter((name) => KARPATHY.test(name)).at(0);
-  if (karpathy !== undefined && !redrawSplit) {
-    const published = karpathy === source ? found : (await readCaptions(folder, karpathy)).examples;
-    if (published.some(({ split }) => split !== undefined)) {
-      const divided = splitAsPublished(found, published, karpathy);
-      warnings.push(...divided.warnings);
-      return { examples: divided.examples, splits: "published" };
-    }
+  { folder, listing, chosen, available }: { folder: string; listing: FolderListing; chosen: readonly FoundCaptions[]; available: readonly FoundCaptions[] },
+  { seed = 0, redrawSplit = false, holdOut = 0.1 }: DatasetOptions,
+): Promise<{ examples: readonly DatasetExample[]; splitSource: string | undefined; findings: readonly Finding[] }> {
+  for await (const { examples: published, source, findings } of redrawSplit ? [] : publishedSplits(found, folder, listing, chosen, available)) {
+    if (published.every(({ split }) => split === undefined)) continue;
+    const divided = splitAsPublished(found, published, source);
+    return { examples: divided.examples, splitSource: source, findings: [...findings, ...divided.findings] };
   }
-  const examples = splitByImage(found, seed, holdOut);
-  if (examples.every(({ split }) => split === "train")) {
-    warnings.push(`${source}: with ${examples.length} images none is held back: val and test are empty`);
-  }
-  return { examples, splits: "drawn" };
+  return { examples: splitByImage(found, seed, holdOut), splitSource: undefined, findings: [] };
+}
+
+/** What may say the splits, the best first. */
+async function* publishedSplits(
+  found: readonly CaptionExample[],
+  folder: string,
+  { texts }: FolderListing,
+  chosen: readonly FoundCaptions[],
+  available: readonly FoundCaptions[],
+): AsyncGenerator<{ examples: readonly CaptionExample[]; source: string; findings: readonly Finding[] }> {
+  yield { examples: found, source: chosen.map(({ file }) => file).join(" + "), findings: [] };
+  const beside = available.find(({ file, format }) => format.name === "Karpathy JSON" && chosen.every((other) => other.file !== file));
+  if (beside !== undefined) yield { examples: (await readCaptions(folder, [beside])).examples, source: beside.file, findings: [] };
+  const lists = new Map<string, string>();
+  for (const file of texts) if (splitOfList(file) !== undefined) lists.set(file, await readText(join(folder, file)));
+  yield { ...parseSplitLists(lists), source: [...lists.keys()].join(" + ") };
 }

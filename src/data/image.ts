@@ -24,7 +24,7 @@ export interface DecodeOptions {
 }
 
 /** Decoding takes 7 to 18 bytes of memory a pixel, most with inks: up to 1.2 GB at this limit. */
-const MAX_MEGAPIXELS = 64;
+export const MAX_MEGAPIXELS = 64;
 
 type Format = "jpeg" | "png";
 
@@ -68,7 +68,8 @@ export function decodeImage(bytes: Uint8Array, name: string, options: DecodeOpti
   return applyOrientation ? orient(stored.image, stored.orientation) : stored.image;
 }
 
-function detectFormat(bytes: Uint8Array, name: string): Format {
+/** @throws InputError if the first bytes are not those of a format that is read. */
+export function detectFormat(bytes: Uint8Array, name: string): Format {
   if (bytes.length === 0) {
     const hint = "copy or download it again";
     throw new InputError(`decodeImage: ${name} must be a JPEG or PNG picture; got an empty file`, hint);

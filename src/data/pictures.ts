@@ -1,10 +1,11 @@
 import { InputError } from "../core/errors.ts";
 import type { CaptionDataset, DatasetExample } from "./dataset.ts";
 import type { Image } from "./image.ts";
+import { splitTag, tagOf } from "./language-tag.ts";
 import { fit, requireSquare, type Preprocessing } from "./preprocess.ts";
 import { resize } from "./resize.ts";
 import { drawScene } from "./scene-drawing.ts";
-import { captionsOf } from "./scene-grammar.ts";
+import { captionsOf, parseCaption, parseStory, sameFacts, storiesOf, taggedCaption, type Language, type SceneText } from "./scene-grammar.ts";
 import { sceneAt, type Scene, type SceneSplit } from "./scenes.ts";
 
 /** Captioned pictures that can be read again and again, in any order. */
@@ -31,6 +32,15 @@ export interface PictureSource {
 /** A {@link PictureSet} of scenes, whose facts are known. */
 export interface SceneSet extends PictureSet {
   scene(index: number): Scene;
+  /** Whether a text states all facts of the scene and no others, in the language of its tag or, without one, in any that the set has. */
+  right(index: number, text: string): boolean;
+}
+
+export interface SceneOptions {
+  /** Default: English. Where there are several, each picture has captions in all of them, with the language's tag before each. */
+  readonly languages?: readonly Language[];
+  /** Default: one sentence. */
+  readonly text?: SceneText;
 }
 
 export interface SceneSource extends PictureSource {
@@ -48,63 +58,83 @@ export interface SceneCounts {
 const MAX_KEPT_SCENES = 100_000;
 const MAX_KEPT_BYTES = 256 * 2 ** 20;
 
-/** The embedded data set, drawn when asked for. @throws InputError if the preprocessing gives pictures of any shape. */
-export function sceneSource(seed: number, counts: SceneCounts, preprocessing: Preprocessing): SceneSource {
+/** The embedded data set, drawn when asked for. @throws InputError if the preprocessing gives pictures of any shape, or there is no language. */
+export function sceneSource(seed: number, counts: SceneCounts, preprocessing: Preprocessing, { languages = ["en"], text = "caption" }: SceneOptions = {}): SceneSource {
   requireSquare(preprocessing, "sceneSource");
-  const { size } = preprocessing;
-  return {
-    name: `scenes (seed ${seed})`,
-    train: sceneSet(seed, "train", counts.train, size),
-    validation: sceneSet(seed, "validation", counts.validation, size),
-    test: sceneSet(seed, "test", counts.test, size),
-  };
+  if (languages.length === 0) throw new InputError("sceneSource: there must be at least 1 language; got 0", "leave the option out for English");
+  const set = (split: SceneSplit): SceneSet => sceneSet(seed, split, counts[split], preprocessing.size, { languages, text });
+  return { name: `scenes (seed ${seed})`, train: set("train"), validation: set("validation"), test: set("test") };
 }
 
-function sceneSet(seed: number, split: SceneSplit, length: number, size: number): SceneSet {
+function sceneSet(seed: number, split: SceneSplit, length: number, size: number, { languages, text }: Required<SceneOptions>): SceneSet {
   const scene = cached((index) => sceneAt(seed, split, index), MAX_KEPT_SCENES);
   const draw = (index: number, side: number): Image => ({ width: side, height: side, data: new Uint8Array(drawScene(scene(index), side).buffer) });
   const fitted = cached(async (index) => draw(index, size), Math.floor(MAX_KEPT_BYTES / (size * size * 3)));
+  const [write, read] = text === "story" ? [storiesOf, parseStory] : [captionsOf, parseCaption];
   return {
     length,
     scene,
     name: (index) => `${split} scene ${index}`,
-    captions: (index) => captionsOf(scene(index)),
+    captions: (index) => {
+      if (languages.length === 1) return write(scene(index), languages[0]);
+      return languages.flatMap((language) => write(scene(index), language).map((said) => taggedCaption(said, language)));
+    },
+    right: (index, said) => {
+      const { tag, rest } = splitTag(said);
+      return languages.some((language) => {
+        const facts = tag === undefined || tag === tagOf(language) ? read(rest, language) : null;
+        return facts !== null && sameFacts(facts, scene(index));
+      });
+    },
     fitted,
     shown: async (index, side) => draw(index, side),
   };
 }
 
 /**
- * The pictures of a folder. Each is decoded and fitted once, here, and kept at the model's size, so that training reads
- * no file; what cannot be decoded is left out, with a warning of the data set.
+ * The pictures of a folder. Each is decoded once, here, so that what cannot be is left out, with a warning of the data set,
+ * before anything is counted on it. At the model's size the first 256 MiB are kept; the others are decoded anew whenever
+ * they are asked for, so that a folder may be of any size.
+ *
+ * No note of this pass is kept on disk: it takes as long as an epoch's reading does, and what it decodes serves the first one;
+ * a note would have to be thrown away with every change of a picture or of the decoder.
  * @param everything Train on all pictures, and validate and test on the same ones: for folders too small to hold any back.
+ * @param keptBytes Of fitted pictures in memory. Default 256 MiB.
  * @throws InputError if nothing is left to train on, or the preprocessing gives pictures of any shape.
  */
-export async function folderSource(dataset: CaptionDataset, preprocessing: Preprocessing, everything: boolean, onProgress?: (done: number, total: number) => void): Promise<PictureSource> {
+export async function folderSource(
+  dataset: CaptionDataset,
+  preprocessing: Preprocessing,
+  everything: boolean,
+  onProgress?: (done: number, total: number) => void,
+  keptBytes = MAX_KEPT_BYTES,
+): Promise<PictureSource> {
   requireSquare(preprocessing, "folderSource");
-  const fitted = new Map<string, Image>();
+  const most = Math.floor(keptBytes / (preprocessing.size ** 2 * 3));
+  const kept = new Map<string, Image>();
+  const decodable = new Set<string>();
   for await (const { example, image } of dataset.decoded()) {
-    fitted.set(example.image, fit(image, preprocessing));
-    onProgress?.(fitted.size, dataset.examples.length);
+    decodable.add(example.image);
+    if (kept.size < most) kept.set(example.image, fit(image, preprocessing));
+    onProgress?.(decodable.size, dataset.examples.length);
   }
+  onProgress?.(dataset.examples.length, dataset.examples.length); // with those left out
   const set = (examples: readonly DatasetExample[]): PictureSet => {
-    const sound = examples.filter(({ image }) => fitted.has(image));
+    const sound = examples.filter(({ image }) => decodable.has(image));
     return {
       length: sound.length,
       name: (index) => sound[index].image,
       captions: (index) => sound[index].captions,
-      fitted: async (index) => fitted.get(sound[index].image)!,
+      fitted: async (index) => kept.get(sound[index].image) ?? fit(await dataset.load(sound[index]), preprocessing),
       shown: async (index, size) => within(await dataset.load(sound[index]), size),
     };
   };
   const train = set(everything ? dataset.examples : dataset.split("train"));
   if (train.length === 0) throw new InputError(`${dataset.source}: no picture is left to train on`, "mark some as train, or train on all with --hold-out 0");
-  const held = (split: "val" | "test"): PictureSet => {
-    const some = set(dataset.split(split));
-    return everything || some.length === 0 ? train : some;
-  };
-  const test = held("test");
-  const validation = dataset.split("val").length === 0 ? test : held("val");
+  const [val, held] = everything ? [train, train] : [set(dataset.split("val")), set(dataset.split("test"))];
+  const firstOf = (...sets: readonly PictureSet[]): PictureSet => sets.find(({ length }) => length > 0) ?? train;
+  // Where one of them is empty, the other serves for both: COCO's test pictures have no captions.
+  const [validation, test] = [firstOf(val, held), firstOf(held, val)];
   return { name: dataset.source, train, validation, test };
 }
 

@@ -109,7 +109,8 @@ function passesOf(width: number, height: number, bitsPerPixel: number, interlace
   });
 }
 
-function takeApart(bytes: Uint8Array, name: string, maxPixels: number): PngParts {
+/** The chunks that matter, their checksums verified. @throws InputError if it is truncated, damaged or too large. */
+export function takeApart(bytes: Uint8Array, name: string, maxPixels: number): PngParts {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const packed: Uint8Array[] = [];
   let header: PngHeader | undefined;

@@ -5,7 +5,7 @@
 
 import { InputError } from "../core/errors.ts";
 import { threefry } from "../core/rng.ts";
-import type { Shape } from "./scene-grammar.ts";
+import type { Shape } from "./scene-facts.ts";
 import { REACH } from "./scenes.ts";
 import type { Scene, SceneBackground, SceneObject } from "./scenes.ts";
 

@@ -11,8 +11,8 @@
 
 import { InputError } from "../core/errors.ts";
 import { Generator, threefry } from "../core/rng.ts";
-import { COLOURS, SHAPES, SIZES, factsKey } from "./scene-grammar.ts";
-import type { Colour, ObjectFacts, Relation, SceneFacts, Shape, Size } from "./scene-grammar.ts";
+import { COLOURS, SHAPES, SIZES, type Colour, type ObjectFacts, type Relation, type SceneFacts, type Shape, type Size } from "./scene-facts.ts";
+import { factsKey } from "./scene-grammar.ts";
 
 export type SceneSplit = "train" | "validation" | "test";
 

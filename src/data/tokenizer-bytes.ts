@@ -17,3 +17,10 @@ const BYTES: ReadonlyMap<string, number> = new Map(BYTE_CHARACTERS.map((characte
 export function bytesOfCharacters(token: string): Uint8Array {
   return Uint8Array.from(token, (character) => BYTES.get(character) ?? 0);
 }
+
+/** The bytes of a text, written in {@link BYTE_CHARACTERS}. */
+export function charactersOf(text: string): string {
+  let characters = "";
+  for (const byte of new TextEncoder().encode(text)) characters += BYTE_CHARACTERS[byte];
+  return characters;
+}

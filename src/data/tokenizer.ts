@@ -3,7 +3,7 @@
 import { BPE } from "@huggingface/tokenizers";
 import { InputError, shown } from "../core/errors.ts";
 import { Sha256 } from "../core/sha256.ts";
-import { BYTE_CHARACTERS, bytesOfCharacters } from "./tokenizer-bytes.ts";
+import { bytesOfCharacters, charactersOf } from "./tokenizer-bytes.ts";
 import type { BytePairs, HuggingFaceTokenizer } from "./tokenizer-pairs.ts";
 
 export interface EncodeOptions {
@@ -35,6 +35,8 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** The id that ends a text; GPT-2 has no other for its start or for padding. */
   readonly endOfText: number;
+  /** Names and ids, in the order of the ids, of the tokens that text gives only where they are asked for by name. */
+  readonly special: ReadonlyMap<string, number>;
   /** Hexadecimal; equal where, and only where, every text gets the same ids. A checkpoint keeps it. */
   readonly fingerprint: string;
   /** The ids of a text. What is not Unicode (half a surrogate pair) becomes U+FFFD. */
@@ -64,7 +66,7 @@ const MAX_CACHED = 50_000; // words
  * GPT-2's words: contractions, then letters, numbers or other signs with a space before them, then white space.
  * White space is Unicode's, as in the published code; JavaScript's own `\s` takes U+FEFF for it and not U+0085.
  */
-const WORDS = new RegExp(
+export const WORDS = new RegExp(
   String.raw`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+`.replaceAll("+", `{1,${MAX_RUN}}`),
   "gu",
 );
@@ -77,6 +79,7 @@ const WORDS = new RegExp(
  */
 export class BytePairTokenizer implements Tokenizer {
   readonly endOfText: number;
+  readonly special: ReadonlyMap<string, number>;
   private readonly pairs: BytePairs;
   private readonly ids: ReadonlyMap<string, number>;
   private readonly bpe: BPE;
@@ -88,8 +91,9 @@ export class BytePairTokenizer implements Tokenizer {
   constructor(pairs: BytePairs) {
     this.pairs = pairs;
     this.endOfText = pairs.endOfText;
+    this.special = new Map([...pairs.special].map((id) => [pairs.tokens[id], id]));
     this.ids = new Map(pairs.tokens.map((token, id) => [token, id]));
-    const names = [...pairs.special].map((id) => pairs.tokens[id]).sort((a, b) => b.length - a.length);
+    const names = [...this.special.keys()].sort((a, b) => b.length - a.length);
     this.specialNames = new RegExp(`(${names.map((name) => name.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|") || "(?!)"})`); // (?!) is found nowhere
     this.bpe = new BPE({ type: "BPE", vocab: {}, merges: pairs.merges.map(([left, right]): [string, string] => [left, right]), ignore_merges: false });
   }
@@ -173,9 +177,7 @@ export class BytePairTokenizer implements Tokenizer {
   private idsOfWord(word: string): readonly number[] {
     const known = this.cache.get(word);
     if (known !== undefined) return known;
-    let characters = "";
-    for (const byte of new TextEncoder().encode(word)) characters += BYTE_CHARACTERS[byte];
-    const ids = this.bpe.bpe(characters).map((token) => this.idOf(token));
+    const ids = this.bpe.bpe(charactersOf(word)).map((token) => this.idOf(token));
     if (this.cache.size < MAX_CACHED && word.length <= this.bpe.max_length_to_cache) this.cache.set(word, ids);
     return ids;
   }

@@ -1,4 +1,8 @@
 import { InputError, shown } from "../core/errors.ts";
+import { isTag, splitTag } from "./language-tag.ts";
+import type { TextCodec } from "./text-codec.ts";
+import { drain, leadingTag, unframed, type TextFrame } from "./text-frame.ts";
+import type { TokenStream } from "./tokenizer.ts";
 
 export const PAD = 0;
 export const START = 1;
@@ -14,13 +18,21 @@ const SYNONYMS: ReadonlyMap<string, string> = new Map([["<sos>", "<start>"], ["<
 // eslint-disable-next-line no-control-regex
 const PYTHON_SPACE = /[\u001C-\u001F\p{White_Space}]+/u;
 
-const RULES = {
-  unicode: { punctuation: /[\p{P}\p{S}]/gu, space: /\s+/u },
-  ascii: { punctuation: /[!-/:-@[-`{-~]/g, space: PYTHON_SPACE },
-};
+const SIGN = /[\p{P}\p{S}]/u;
+const SIGNS = new RegExp(SIGN, "gu");
+const ASCII_SIGNS = /[!-/:-@[-`{-~]/g;
 
-/** What is stripped off: all of Unicode's punctuation and symbols, or as published the 32 of Python's `string.punctuation`. */
-export type Punctuation = keyof typeof RULES;
+/** The words that end a sentence. */
+const ENDS: ReadonlySet<string> = new Set([".", "!", "?"]);
+
+const PUNCTUATION = ["unicode", "sentences", "ascii"] as const;
+
+/**
+ * What is stripped off: all of Unicode's punctuation and symbols; the same but for the `.`, `!` or `?` that ends a
+ * sentence, which is a word of its own; or as published the 32 of Python's `string.punctuation`. The published way knows
+ * no language tags either.
+ */
+export type Punctuation = (typeof PUNCTUATION)[number];
 
 /**
  * Which of the kept words comes first: the most frequent one, equally frequent ones in the order of their code units;
@@ -36,20 +48,43 @@ export interface VocabularyOptions {
 
 /** A {@link Vocabulary} as it is stored in JSON: the words in the order of their ids. */
 export interface VocabularyJson {
+  readonly kind?: "words";
   readonly words: readonly string[];
   /** Without it: `unicode`. */
   readonly punctuation?: Punctuation;
 }
 
-/** The words of a text: lower-case, punctuation taken out, split on white space. */
+/**
+ * The words of a text: lower-case, punctuation taken out, split on white space; a language tag at the beginning stays
+ * whole. Letters with accents are one character each (NFC), however they were typed.
+ */
 export function wordsOf(text: string, punctuation: Punctuation = "unicode"): string[] {
-  const rules = RULES[punctuation];
-  const bare = text.toLowerCase().replace(rules.punctuation, "");
-  return bare.split(rules.space).filter((word) => word !== "");
+  if (punctuation === "ascii") return text.toLowerCase().replace(ASCII_SIGNS, "").split(PYTHON_SPACE).filter((word) => word !== "");
+  const { tag, rest } = splitTag(text);
+  const words = tag === undefined ? [] : [tag];
+  for (const piece of rest.normalize("NFC").toLowerCase().split(/\s+/u)) {
+    const word = piece.replace(SIGNS, "").normalize("NFC"); // an accent may have followed a sign
+    if (word !== "") words.push(word);
+    if (punctuation === "sentences") addSentenceEnd(piece, words);
+  }
+  return words;
+}
+
+/** A sentence ends where none but signs follow before the next space. None is empty, so several ends in a row, or apart, are one. */
+function addSentenceEnd(piece: string, words: string[]): void {
+  const last = words.at(-1);
+  if (last === undefined || isTag(last) || ENDS.has(last)) return;
+  const characters = [...piece];
+  const end = characters.slice(characters.findLastIndex((character) => !SIGN.test(character)) + 1).find((sign) => sign === "…" || ENDS.has(sign));
+  if (end !== undefined) words.push(end === "…" ? "." : end);
 }
 
 /** Words and their ids, with `<pad>` 0, `<start>` 1, `<end>` 2 and `<unk>` 3. */
-export class Vocabulary {
+export class Vocabulary implements TextCodec {
+  readonly pad = PAD;
+  readonly start = START;
+  readonly end = END;
+  readonly tags: TextFrame["tags"];
   /** By id. */
   readonly words: readonly string[];
   readonly punctuation: Punctuation;
@@ -72,6 +107,7 @@ export class Vocabulary {
     this.words = words;
     this.punctuation = punctuation;
     this.ids = ids;
+    this.tags = new Map([...words.entries()].filter(([, word]) => isTag(word)));
   }
 
   /**
@@ -94,25 +130,31 @@ export class Vocabulary {
     return new Vocabulary([...SPECIAL_WORDS, ...kept], { punctuation });
   }
 
-  /** @throws InputError if the value is not what {@link toJSON} gives. */
-  static fromJson(value: unknown): Vocabulary {
+  /**
+   * @param name For error messages.
+   * @throws InputError if the value is not what {@link toJSON} gives.
+   */
+  static fromJson(value: unknown, name = "Vocabulary"): Vocabulary {
     const { words, punctuation = "unicode" }: Readonly<Record<string, unknown>> = typeof value === "object" && value !== null ? { ...value } : {};
     if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) {
-      throw new InputError('Vocabulary: the JSON must be {"words": [strings]}; got another', "is it the vocabulary's file?");
+      throw new InputError(`${name}: the JSON must be {"words": [strings]}; got another`, "is it the vocabulary's file?");
     }
-    if (punctuation !== "unicode" && punctuation !== "ascii") {
-      throw new InputError(`Vocabulary: punctuation must be "unicode" or "ascii"; got ${shown(punctuation)}`);
-    }
-    return new Vocabulary(words, { punctuation });
+    const known = PUNCTUATION.find((kind) => kind === punctuation);
+    if (known === undefined) throw new InputError(`${name}: punctuation must be "unicode", "sentences" or "ascii"; got ${shown(punctuation)}`);
+    return new Vocabulary(words, { punctuation: known });
   }
 
   /** Named as JSON.stringify looks for it. */
   toJSON(): VocabularyJson {
-    return { words: this.words, punctuation: this.punctuation };
+    return { kind: "words", words: this.words, punctuation: this.punctuation };
   }
 
   get size(): number {
     return this.words.length;
+  }
+
+  get languages(): readonly string[] {
+    return [...this.tags.values()];
   }
 
   /** The id of one word, {@link UNKNOWN} if it has none. */
@@ -120,37 +162,40 @@ export class Vocabulary {
     return this.ids.get(word) ?? UNKNOWN;
   }
 
-  /**
-   * Start, the words, end.
-   * @param maxLength Most ids to give, start and end included; words beyond are dropped, the end is kept.
-   * @throws InputError if maxLength is below 2.
-   */
-  encode(text: string, maxLength = Infinity): number[] {
-    if (!(maxLength >= 2)) {
-      throw new InputError(`Vocabulary.encode: maxLength must be at least 2, for start and end; got ${maxLength}`);
-    }
-    const words = wordsOf(text, this.punctuation);
-    return [START, ...words.slice(0, maxLength - 2).map((word) => this.idOf(word)), END];
+  /** The ids of the words, {@link UNKNOWN} for those that have none; no start, no end. */
+  encode(text: string): number[] {
+    return wordsOf(text, this.punctuation).map((word) => this.idOf(word));
   }
 
   /**
-   * The words of ids up to the first end, joined by spaces; start and padding are left out.
+   * The words of ids up to the first end, joined by spaces; start, padding and the language tag are left out.
    * @throws InputError for an id that no word has.
    */
   decode(ids: Iterable<number>): string {
-    const words: string[] = [];
-    for (const id of ids) {
-      if (id === END) break;
-      if (id === START || id === PAD) continue;
-      if (this.words[id] === undefined) {
-        throw new InputError(
-          `Vocabulary.decode: ids must be 0 to ${this.size - 1}; got ${id}`,
-          "the vocabulary belongs to another checkpoint",
-        );
-      }
-      words.push(this.words[id]);
-    }
-    return words.join(" ");
+    return drain(this.stream(), ids);
+  }
+
+  stream(): TokenStream {
+    let begun = false;
+    return unframed(this, {
+      push: (id) => {
+        const word = this.words[id];
+        if (word === undefined) {
+          throw new InputError(`Vocabulary.decode: ids must be 0 to ${this.size - 1}; got ${id}`, "the vocabulary belongs to another checkpoint");
+        }
+        const apart = begun && !(this.punctuation === "sentences" && ENDS.has(word));
+        begun = true;
+        return apart ? ` ${word}` : word;
+      },
+      end: () => {
+        begun = false;
+        return "";
+      },
+    });
+  }
+
+  languageOf(ids: Iterable<number>): string | undefined {
+    return leadingTag(this, ids);
   }
 }
 

@@ -47,11 +47,12 @@ function countImage(hypothesis: Tokens, references: readonly Tokens[]): Counts {
     return closer < 0 || (closer === 0 && length < best) ? length : best;
   });
   const correct = ORDERS.map((n) => {
-    const inReferences = references.map((reference) => countNgrams(reference, n));
-    let matches = 0;
-    for (const [ngram, count] of countNgrams(hypothesis, n)) {
-      matches += Math.min(count, Math.max(...inReferences.map((counts) => counts.get(ngram) ?? 0)));
+    const most = new Map<string, number>();
+    for (const reference of references) {
+      for (const [ngram, count] of countNgrams(reference, n)) most.set(ngram, Math.max(count, most.get(ngram) ?? 0));
     }
+    let matches = 0;
+    for (const [ngram, count] of countNgrams(hypothesis, n)) matches += Math.min(count, most.get(ngram) ?? 0);
     return matches;
   });
   const guesses = ORDERS.map((n) => Math.max(0, hypothesis.length - n + 1));

@@ -1,3 +1,4 @@
+import { mean } from "./mean.ts";
 import { checkReferences, countNgrams } from "./ngrams.ts";
 import type { Tokens } from "./ngrams.ts";
 
@@ -35,9 +36,9 @@ export function cider(hypotheses: readonly Tokens[], references: readonly (reado
   const byImage = hypotheses.map((tokens, i) => {
     const hypothesis = weigh(tokens, rarity);
     const similarities = references[i].map((reference) => similarity(hypothesis, weigh(reference, rarity)));
-    return (10 * similarities.reduce((sum, value) => sum + value, 0)) / similarities.length;
+    return 10 * mean(similarities);
   });
-  return { score: byImage.reduce((sum, score) => sum + score, 0) / byImage.length, byImage };
+  return { score: mean(byImage), byImage };
 }
 
 /** In how many images' references each n-gram occurs. */

@@ -1,3 +1,4 @@
+import { mean } from "./mean.ts";
 import { checkReferences } from "./ngrams.ts";
 import type { Tokens } from "./ngrams.ts";
 
@@ -20,7 +21,7 @@ const BETA = 1.2;
 export function rougeL(hypotheses: readonly Tokens[], references: readonly (readonly Tokens[])[]): RougeL {
   checkReferences("rougeL", hypotheses, references);
   const byImage = hypotheses.map((hypothesis, i) => scoreImage(hypothesis, references[i]));
-  return { score: byImage.reduce((sum, score) => sum + score, 0) / byImage.length, byImage };
+  return { score: mean(byImage), byImage };
 }
 
 function scoreImage(hypothesis: Tokens, references: readonly Tokens[]): number {
@@ -35,7 +36,7 @@ function scoreImage(hypothesis: Tokens, references: readonly Tokens[]): number {
 }
 
 /** Length of the longest common subsequence. */
-function commonSubsequence(a: Tokens, b: Tokens): number {
+export function commonSubsequence(a: Tokens, b: Tokens): number {
   let previous = Array.from({ length: b.length + 1 }, () => 0);
   for (const token of a) {
     const row = [0];

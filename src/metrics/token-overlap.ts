@@ -1,11 +1,17 @@
+import { mean } from "./mean.ts";
 import { checkReferences, countNgrams } from "./ngrams.ts";
 import type { Tokens } from "./ngrams.ts";
 
-/** Means over images, 0 to 1 each. */
-export interface TokenOverlap {
+/** 0 to 1 each. */
+export interface Overlap {
   readonly precision: number;
   readonly recall: number;
   readonly f1: number;
+}
+
+/** Means over images, and the values of each. */
+export interface TokenOverlap extends Overlap {
+  readonly byImage: readonly Overlap[];
 }
 
 /**
@@ -17,19 +23,24 @@ export interface TokenOverlap {
  */
 export function tokenOverlap(hypotheses: readonly Tokens[], references: readonly (readonly Tokens[])[]): TokenOverlap {
   checkReferences("tokenOverlap", hypotheses, references);
-  const best = hypotheses.map((hypothesis, i) =>
-    references[i].map((reference) => overlap(hypothesis, reference)).reduce((a, b) => (b.f1 > a.f1 ? b : a)),
+  const byImage = hypotheses.map((hypothesis, i) =>
+    references[i].map((reference) => overlap(hypothesis, reference, 1)).reduce((a, b) => (b.f1 > a.f1 ? b : a)),
   );
-  const mean = (key: keyof TokenOverlap): number => best.reduce((sum, scores) => sum + scores[key], 0) / best.length;
-  return { precision: mean("precision"), recall: mean("recall"), f1: mean("f1") };
+  const of = (key: keyof Overlap): number => mean(byImage.map((scores) => scores[key]));
+  return { precision: of("precision"), recall: of("recall"), f1: of("f1"), byImage };
 }
 
-function overlap(hypothesis: Tokens, reference: Tokens): TokenOverlap {
-  const inReference = countNgrams(reference, 1);
+/** How far the n-grams of two captions agree, as multisets. */
+export function overlap(hypothesis: Tokens, reference: Tokens, n: number): Overlap {
+  const inReference = countNgrams(reference, n);
   let common = 0;
-  for (const [token, count] of countNgrams(hypothesis, 1)) common += Math.min(count, inReference.get(token) ?? 0);
+  for (const [ngram, count] of countNgrams(hypothesis, n)) common += Math.min(count, inReference.get(ngram) ?? 0);
+  return f1Of(common, hypothesis.length - n + 1, reference.length - n + 1);
+}
+
+/** Precision, recall and F1 where `common` things of a caption's and a reference's number are the same. */
+export function f1Of(common: number, inHypothesis: number, inReference: number): Overlap {
   if (common === 0) return { precision: 0, recall: 0, f1: 0 };
-  const precision = common / hypothesis.length;
-  const recall = common / reference.length;
+  const [precision, recall] = [common / inHypothesis, common / inReference];
   return { precision, recall, f1: (2 * precision * recall) / (precision + recall) };
 }

@@ -1,6 +1,7 @@
 import type { Tensor } from "../autograd/tensor.ts";
-import { add, attention, gelu, geluTanh, packedCachedAttention, packedSelfAttention, reshape, split, type KeyValueCache } from "../autograd/ops/index.ts";
-import { Conv1D, type Builder } from "../nn/layers.ts";
+import { add, affine, attention, gelu, geluTanh, matmul, packedCachedAttention, packedSelfAttention, reshape, softmax, split, transpose, type KeyValueCache } from "../autograd/ops/index.ts";
+import { ShapeError } from "../core/errors.ts";
+import { Conv1D, Dropout, type Builder } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { LayerNorm } from "../nn/norm.ts";
 import type { GPT2Config } from "./gpt2.ts";
@@ -28,7 +29,10 @@ class SelfAttention extends Module {
   }
 }
 
-/** Cross-attention: each position looks at all of the encoder's. x [B, T, dim], encoded [B, S, E] → [B, T, dim]. */
+/**
+ * Cross-attention: each position looks at all of the encoder's. x [B, T, dim], encoded [B, S, E] → [B, T, dim]. Several texts about
+ * one picture, B · n rows of x that stand together by picture, look at the same keys and values.
+ */
 class CrossAttention extends Module {
   readonly c_attn: Conv1D;
   readonly q_attn: Conv1D;
@@ -50,8 +54,15 @@ class CrossAttention extends Module {
   }
 
   forward(x: Tensor, { keys, values }: KeyValueCache): Tensor {
-    const y = attention(this.inHeads(this.q_attn.forward(x)), keys, values, { layout: "bthd" });
+    const [batch, , heads, headSize] = keys.shape;
+    const y = attention(reshape(this.q_attn.forward(x), [batch, -1, heads, headSize]), keys, values, { layout: "bthd" });
     return this.c_proj.forward(reshape(y, x.shape));
+  }
+
+  /** The weights that {@link forward} takes the mean of the values with: [B, heads, T, S]. */
+  weights(x: Tensor, { keys }: KeyValueCache): Tensor {
+    const [q, k] = [this.inHeads(this.q_attn.forward(x)), keys].map((part) => transpose(part, [0, 2, 1, 3]));
+    return softmax(matmul(affine(q, 1 / Math.sqrt(q.shape[3]), 0), k, { transposeB: true }));
   }
 
   /** [B, T, dim] → [B, T, heads, D]. */
@@ -85,7 +96,14 @@ function residual(layers: number): { deviation: number } {
   return { deviation: 0.02 / Math.sqrt(2 * layers) };
 }
 
-/** x += attn(ln_1 x); x += crossattention(ln_cross_attn x), where there is one; x += mlp(ln_2 x). */
+/** What drops values in training; null where nothing does. @throws ShapeError if there is no generator to draw with. */
+export function dropoutOf({ random }: Builder, { dropout = 0 }: GPT2Config): Dropout | null {
+  if (dropout === 0) return null;
+  if (random === undefined) throw new ShapeError(`GPT2Model: dropout ${dropout} needs something that draws what is dropped; got none`, "pass `random`, a DeviceGenerator, with the builder");
+  return new Dropout(random, dropout);
+}
+
+/** x += attn(ln_1 x); x += crossattention(ln_cross_attn x), where there is one; x += mlp(ln_2 x); each with dropout. */
 export class GPT2Block extends Module {
   readonly ln_1: LayerNorm;
   readonly attn: SelfAttention;
@@ -93,6 +111,7 @@ export class GPT2Block extends Module {
   readonly crossattention: CrossAttention | null;
   readonly ln_2: LayerNorm;
   readonly mlp: GPT2MLP;
+  readonly dropout: Dropout | null;
 
   constructor(builder: Builder, config: GPT2Config) {
     super();
@@ -103,6 +122,7 @@ export class GPT2Block extends Module {
     this.crossattention = crossAttention === null ? null : new CrossAttention(builder, config, crossAttention);
     this.ln_2 = new LayerNorm(builder, dim, { eps });
     this.mlp = new GPT2MLP(builder, config);
+    this.dropout = dropoutOf(builder, config);
   }
 
   /**
@@ -111,8 +131,21 @@ export class GPT2Block extends Module {
    * @param encoded Keys and values of what the block looks at.
    */
   forward(x: Tensor, attend: (x: Tensor) => Tensor, encoded?: KeyValueCache): Tensor {
-    const attended = add(x, attend(this.ln_1.forward(x)));
-    const seen = this.crossattention === null ? attended : add(attended, this.crossattention.forward(this.ln_cross_attn!.forward(attended), encoded!));
-    return add(seen, this.mlp.forward(this.ln_2.forward(seen)));
+    const attended = this.afterSelfAttention(x, attend);
+    const seen = this.crossattention === null ? attended : this.add(attended, this.crossattention.forward(this.ln_cross_attn!.forward(attended), encoded!));
+    return this.add(seen, this.mlp.forward(this.ln_2.forward(seen)));
+  }
+
+  /** Where the block looks: the weights of its cross-attention, each row of which sums to 1. As {@link forward} → [B, heads, T, S]. */
+  lookingAt(x: Tensor, attend: (x: Tensor) => Tensor, encoded: KeyValueCache): Tensor {
+    return this.crossattention!.weights(this.ln_cross_attn!.forward(this.afterSelfAttention(x, attend)), encoded);
+  }
+
+  private afterSelfAttention(x: Tensor, attend: (x: Tensor) => Tensor): Tensor {
+    return this.add(x, attend(this.ln_1.forward(x)));
+  }
+
+  private add(x: Tensor, part: Tensor): Tensor {
+    return add(x, this.dropout === null ? part : this.dropout.forward(part));
   }
 }

@@ -1,11 +1,12 @@
+import { checkpointed } from "../autograd/checkpointed.ts";
 import { add, linearCrossEntropy, reshape, slice, type KeyValueCache } from "../autograd/ops/index.ts";
 import { allocateTensor, tensor, type Tensor } from "../autograd/tensor.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { Device } from "../device/device.ts";
-import { Embedding, type Builder } from "../nn/layers.ts";
+import { Embedding, type Builder, type Dropout } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { LayerNorm } from "../nn/norm.ts";
-import { GPT2Block } from "./gpt2-block.ts";
+import { dropoutOf, GPT2Block } from "./gpt2-block.ts";
 
 /**
  * GPT-2, with Hugging Face's fields and weights [in, out], so that its checkpoints load as they are.
@@ -28,6 +29,11 @@ export interface GPT2Config {
   readonly activation: "gelu_tanh" | "gelu";
   /** Width of what each block looks at beside the text; null for a language model alone. */
   readonly crossAttention: number | null;
+  /**
+   * Chance that a value of the embeddings, or of what a block adds to the residual stream, is dropped in training; default 0, published
+   * 0.1. The published model drops attention's probabilities too; here they are never stored, forward or backward, and none is dropped.
+   */
+  readonly dropout?: number;
 }
 
 const GPT2_COMMON = { vocabulary: 50257, positions: 1024, eps: 1e-5, activation: "gelu_tanh", crossAttention: null } as const;
@@ -72,9 +78,10 @@ export class GPT2Model extends Module {
   readonly wpe: Embedding;
   readonly h: readonly GPT2Block[];
   readonly ln_f: LayerNorm;
+  readonly drop: Dropout | null;
   readonly config: GPT2Config;
 
-  /** @throws ShapeError if the heads don't divide the width. */
+  /** @throws ShapeError if the heads don't divide the width, or there is dropout and nothing that draws for it. */
   constructor(builder: Builder, config: GPT2Config) {
     super();
     const { vocabulary, positions, dim, layers, heads, eps } = config;
@@ -84,6 +91,7 @@ export class GPT2Model extends Module {
     this.wpe = new Embedding(builder, positions, dim, { deviation: 0.01 });
     this.h = Array.from({ length: layers }, () => new GPT2Block(builder, config));
     this.ln_f = new LayerNorm(builder, dim, { eps });
+    this.drop = dropoutOf(builder, config);
   }
 
   /**
@@ -95,10 +103,21 @@ export class GPT2Model extends Module {
   hidden(x: Tensor, { keyMask, encoded }: GPT2Context = {}): Tensor[] {
     const [, length] = x.shape;
     this.requireRoom(length);
-    const states = [add(x, this.wpe.forward(countUp(x.device, length)))];
+    const embedded = add(x, this.wpe.forward(countUp(x.device, length)));
+    const states = [this.drop === null ? embedded : this.drop.forward(embedded)];
     const seen = this.look(encoded);
-    this.h.forEach((block, i) => states.push(block.forward(states[i], (normed) => block.attn.forward(normed, keyMask), seen[i])));
+    this.h.forEach((block, i) => {
+      const pass = (x: Tensor, keys?: Tensor, values?: Tensor): Tensor[] => [block.forward(x, (normed) => block.attn.forward(normed, keyMask), keys && { keys, values: values! })];
+      const inputs = [states[i], ...(i in seen ? [seen[i].keys, seen[i].values] : [])] as const;
+      states.push(...(this.checkpointing ? checkpointed(pass, inputs) : pass(...inputs)));
+    });
     return states.with(-1, this.ln_f.forward(states.at(-1)!));
+  }
+
+  /** Where each block looks while it makes of x what {@link hidden} gives: weights over what is encoded [B, heads, T, S]. */
+  lookingAt(x: Tensor, context: GPT2Context): Tensor[] {
+    const states = this.hidden(x, context);
+    return this.look(context.encoded).map((encoded, i) => this.h[i].lookingAt(states[i], (normed) => this.h[i].attn.forward(normed, context.keyMask), encoded));
   }
 
   /** An empty cache for texts of at most `length` tokens; it belongs to the scope or recording that is open. */
@@ -178,14 +197,14 @@ export class GPT2LMHeadModel extends Module {
   }
 
   /**
-   * Mean cross-entropy of `labels`, each predicted from what stands before it; the logits are never stored whole.
+   * Mean cross-entropy of the tokens that follow the last N positions; the logits are never stored whole.
    *
-   * x [B, T, dim], labels [B, T] i32, {@link IGNORED} where none is asked for → [].
+   * x [B, T, dim], next [B, N] i32 with N ≤ T, {@link IGNORED} where none is asked for → [].
    */
-  loss(x: Tensor, labels: Tensor, context: GPT2Context = {}): Tensor {
+  loss(x: Tensor, next: Tensor, context: GPT2Context = {}): Tensor {
     const [batch, length, dim] = x.shape;
-    const hidden = slice(this.transformer.hidden(x, context).at(-1)!, 1, 0, length - 1);
-    const next = slice(labels, 1, 1, length);
-    return linearCrossEntropy(reshape(hidden, [batch * (length - 1), dim]), this.transformer.wte.weight, reshape(next, [batch * (length - 1)]), { ignoreIndex: IGNORED });
+    const [, asked] = next.shape;
+    const hidden = slice(this.transformer.hidden(x, context).at(-1)!, 1, length - asked, length);
+    return linearCrossEntropy(reshape(hidden, [batch * asked, dim]), this.transformer.wte.weight, reshape(next, [batch * asked]), { ignoreIndex: IGNORED });
   }
 }

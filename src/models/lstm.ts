@@ -1,16 +1,16 @@
 import type { Tensor } from "../autograd/tensor.ts";
-import { add, affine, concat, matmul, reshape, softmax, tanh } from "../autograd/ops/index.ts";
+import { concat, reshape, split } from "../autograd/ops/index.ts";
 import { ShapeError } from "../core/errors.ts";
-import { normal } from "../nn/init.ts";
 import { Embedding, Linear, type Builder } from "../nn/layers.ts";
-import { Module, Parameter } from "../nn/module.ts";
+import { Module } from "../nn/module.ts";
 import { GRU, LSTM, RNN, type Recurrent, type RecurrentState } from "../nn/recurrent.ts";
+import { AdditiveRegionAttention, DotRegionAttention, type RegionAttentionConfig } from "./region-attention.ts";
 
 /**
  * A word-by-word decoder: Embedding → LSTM, GRU or RNN → Linear, with attention over the picture's regions where it has any.
  *
  * Source: Vinyals et al. 2014, "Show and tell", arXiv:1411.4555; the picture is the first hidden state, or stands before the
- * first word. Attention as in Luong et al. 2015, arXiv:1508.04025 (global, scaled dot product), over regions as in Xu et al. 2015.
+ * first word. With additive attention: Xu et al. 2015, "Show, attend and tell", arXiv:1502.03044.
  */
 export interface RecurrentDecoderConfig {
   readonly cell: "lstm" | "gru" | "rnn";
@@ -18,37 +18,25 @@ export interface RecurrentDecoderConfig {
   readonly embedding: number;
   readonly hidden: number;
   /** What the decoder may look at before each word; null, as published: nothing but the first state. */
-  readonly attention: { readonly regions: number; readonly channels: number } | null;
+  readonly attention: RegionAttentionConfig | null;
 }
 
 /** What the decoder carries from word to word. */
 export interface DecoderState extends RecurrentState {
   /** An LSTM's cells [1, B, hidden]. */
   readonly c?: Tensor;
-  /** The picture's regions with their places [B, R, C], for a decoder with attention. */
-  readonly regions: Tensor | null;
+  /** What a decoder with attention looks at, [B, R, ...] each: the regions with their places, and additive attention's keys. */
+  readonly regions: readonly Tensor[];
 }
 
-/** Looks at the regions that matter for the next word. */
-class RegionAttention extends Module {
-  readonly positions: Parameter;
-  readonly query: Linear;
-  readonly combine: Linear;
-
-  constructor(builder: Builder, hidden: number, regions: number, channels: number) {
-    super();
-    this.positions = new Parameter(builder.device, [regions, channels], normal(builder.generator, 0.5));
-    this.query = new Linear(builder, hidden, channels);
-    this.combine = new Linear(builder, hidden + channels, hidden);
-  }
-
-  /** y [B, T, H], regions [B, R, C] → tanh(W [y; what is seen]) [B, T, H]. */
-  forward(y: Tensor, regions: Tensor): Tensor {
-    const scale = 1 / Math.sqrt(regions.shape[2]);
-    const scores = matmul(affine(this.query.forward(y), scale, 0), regions, { transposeB: true });
-    const seen = matmul(softmax(scores), regions);
-    return tanh(this.combine.forward(concat([y, seen], 2)));
-  }
+/** What the decoder makes of some words. */
+export interface DecoderOutputs {
+  /** Of the word after each [B, T, vocabulary]. */
+  readonly logits: Tensor;
+  /** Where it looked before it said that word, [B, T, R], each row summing to 1; null without attention. */
+  readonly weights: Tensor | null;
+  /** After the last word. */
+  readonly state: DecoderState;
 }
 
 /** Ids of the words so far → logits of the next ones. The network stands in the field that bears its cell's name. */
@@ -57,16 +45,17 @@ export class RecurrentDecoder extends Module {
   readonly lstm: LSTM | null;
   readonly gru: GRU | null;
   readonly rnn: RNN | null;
-  readonly attention: RegionAttention | null;
+  readonly attention: DotRegionAttention | AdditiveRegionAttention | null;
   readonly fc: Linear;
 
   constructor(builder: Builder, { cell, vocabulary, embedding, hidden, attention }: RecurrentDecoderConfig) {
     super();
+    const inputs = embedding + (attention?.kind === "additive" ? attention.channels : 0);
     this.embedding = new Embedding(builder, vocabulary, embedding);
-    this.lstm = cell === "lstm" ? new LSTM(builder, embedding, hidden) : null;
-    this.gru = cell === "gru" ? new GRU(builder, embedding, hidden) : null;
-    this.rnn = cell === "rnn" ? new RNN(builder, embedding, hidden) : null;
-    this.attention = attention && new RegionAttention(builder, hidden, attention.regions, attention.channels);
+    this.lstm = cell === "lstm" ? new LSTM(builder, inputs, hidden) : null;
+    this.gru = cell === "gru" ? new GRU(builder, inputs, hidden) : null;
+    this.rnn = cell === "rnn" ? new RNN(builder, inputs, hidden) : null;
+    this.attention = attention && new (attention.kind === "additive" ? AdditiveRegionAttention : DotRegionAttention)(builder, hidden, attention);
     this.fc = new Linear(builder, hidden, vocabulary);
   }
 
@@ -76,23 +65,38 @@ export class RecurrentDecoder extends Module {
    * @throws ShapeError if a decoder with attention gets no regions.
    */
   start(picture: Tensor, regions: Tensor | null): DecoderState {
-    const placed = (): Tensor => {
+    const places = (): readonly Tensor[] => {
       if (regions === null) throw new ShapeError("RecurrentDecoder: a decoder with attention needs the picture's regions [B, R, C]; got none");
-      return add(regions, this.attention!.positions);
+      return this.attention!.place(regions);
     };
-    return { ...this.network.start(reshape(picture, [1, ...picture.shape])), regions: this.attention && placed() };
+    return { ...this.network.start(reshape(picture, [1, ...picture.shape])), regions: this.attention === null ? [] : places() };
   }
 
-  /** ids [B, T] i32 → logits [B, T, vocabulary], and the state after the last word. */
-  forward(ids: Tensor, state: DecoderState): { logits: Tensor; state: DecoderState } {
+  /** ids [B, T] i32, and the state before them. */
+  forward(ids: Tensor, state: DecoderState): DecoderOutputs {
     return this.continue(this.embedding.forward(ids), state);
   }
 
   /** The same for embeddings of words [B, T, embedding], or for what stands in their place. */
-  continue(x: Tensor, { regions, ...before }: DecoderState): { logits: Tensor; state: DecoderState } {
-    const { y, state } = this.network.forward(x, before);
-    const spoken = this.attention === null ? y : this.attention.forward(y, regions!);
-    return { logits: this.fc.forward(spoken), state: { ...state, regions } };
+  continue(x: Tensor, before: DecoderState): DecoderOutputs {
+    if (this.attention instanceof AdditiveRegionAttention) return this.wordByWord(x, before, this.attention);
+    const { regions, ...start } = before;
+    const { y, state } = this.network.forward(x, start);
+    const looked = this.attention?.forward(y, regions);
+    return { logits: this.fc.forward(looked?.spoken ?? y), weights: looked?.weights ?? null, state: { ...state, regions } };
+  }
+
+  /** One step of the network at a time: where it looks depends on the step before. */
+  private wordByWord(x: Tensor, { regions, ...start }: DecoderState, attention: AdditiveRegionAttention): DecoderOutputs {
+    let before: RecurrentState = start;
+    const steps = split(x, 1, 1).map((word) => {
+      const { context, weights } = attention.forward(before.h, regions);
+      const { y, state } = this.network.forward(concat([word, context], 2), before);
+      before = state;
+      return { y, weights };
+    });
+    const [y, weights] = (["y", "weights"] as const).map((name) => concat(steps.map((step) => step[name]), 1));
+    return { logits: this.fc.forward(y), weights, state: { ...before, regions } };
   }
 
   private get network(): Recurrent<RecurrentState> {

@@ -22,6 +22,8 @@ export interface ResNetConfig {
   readonly stem: "imagenet" | "small" | "small-stride2";
   /** Outputs of the linear head; 0 for a network without one. */
   readonly classes: number;
+  /** The head sees the last feature map averaged over grid × grid regions. Default 1, as published, which forgets where things are. */
+  readonly grid?: number;
 }
 
 export const RESNET = {
@@ -35,18 +37,6 @@ export const RESNET = {
   /** ResNet-18 without the halving at the beginning, for pictures of about 32 pixels. */
   cifarResnet18: { block: "basic", layers: [2, 2, 2, 2], width: 64, stem: "small", classes: 10 },
 } as const satisfies Record<string, ResNetConfig>;
-
-/** Checks a configuration that came from a file; `refuse` throws with the field, what it must be, and what it is. */
-export function parseResNetConfig(value: unknown, refuse: (field: string, expected: string, got: unknown) => never): ResNetConfig {
-  const { block, layers, width, stem, classes } = (typeof value === "object" && value !== null ? value : {}) as Partial<Record<keyof ResNetConfig, unknown>>;
-  const isCount = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 0;
-  if (block !== "basic" && block !== "bottleneck") return refuse("backbone.block", '"basic" or "bottleneck"', block);
-  if (stem !== "imagenet" && stem !== "small" && stem !== "small-stride2") return refuse("backbone.stem", '"imagenet", "small" or "small-stride2"', stem);
-  if (!Array.isArray(layers) || layers.length !== 4 || !layers.every(isCount)) return refuse("backbone.layers", "four whole numbers", layers);
-  if (!isCount(width) || width < 1) return refuse("backbone.width", "a whole number of at least 1", width);
-  if (!isCount(classes)) return refuse("backbone.classes", "a whole number", classes);
-  return { block, layers: layers as unknown as ResNetConfig["layers"], width, stem, classes };
-}
 
 const EXPANSION = { basic: 1, bottleneck: 4 } as const;
 
@@ -139,7 +129,7 @@ export class ResNet extends Module {
 
   constructor(builder: Builder, config: ResNetConfig) {
     super();
-    const { block, layers, width, stem, classes } = config;
+    const { block, layers, width, stem, classes, grid = 1 } = config;
     const Block = block === "basic" ? BasicBlock : Bottleneck;
     let channels = width;
     const stage = (blocks: number, index: number): Block[] =>
@@ -159,7 +149,7 @@ export class ResNet extends Module {
     this.layer3 = stage(layers[2], 2);
     this.layer4 = stage(layers[3], 3);
     this.channels = channels;
-    this.fc = classes > 0 ? new Linear(builder, channels, classes) : null;
+    this.fc = classes > 0 ? new Linear(builder, channels * grid ** 2, classes) : null;
   }
 
   /** All feature maps. x [N, 3, H, W] → layer4 [N, {@link channels}, H/32, W/32] for the `imagenet` stem. */
@@ -174,7 +164,7 @@ export class ResNet extends Module {
   }
 
   /** The last feature map averaged over a grid × grid of regions. x [N, 3, H, W] → [N, channels · grid²]. */
-  pooled(x: Tensor, grid = 1): Tensor {
+  pooled(x: Tensor, grid = this.config.grid ?? 1): Tensor {
     const { layer4 } = this.features(x);
     return reshape(adaptiveAvgPool2d(layer4, grid), [x.shape[0], this.channels * grid * grid]);
   }

@@ -1,5 +1,6 @@
+import { checkpointed } from "../autograd/checkpointed.ts";
 import type { Tensor } from "../autograd/tensor.ts";
-import { add, concat, expand, gelu, mean, packedSelfAttention, reshape, slice, tanh, transpose } from "../autograd/ops/index.ts";
+import { add, affine, concat, expand, gelu, matmul, mean, packedSelfAttention, reshape, slice, softmax, split, tanh, transpose } from "../autograd/ops/index.ts";
 import { ShapeError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";
 import { constant, normal } from "../nn/init.ts";
@@ -83,6 +84,13 @@ export class Attention extends Module {
   forward(x: Tensor): Tensor {
     return this.proj.forward(packedSelfAttention(this.qkv.forward(x), this.heads));
   }
+
+  /** The weights that {@link forward} takes the mean of the values with: [B, heads, N, N]. */
+  weights(x: Tensor): Tensor {
+    const [batch, count, dim] = x.shape;
+    const [q, k] = split(this.qkv.forward(x), dim, 2).map((part) => transpose(reshape(part, [batch, count, this.heads, dim / this.heads]), [0, 2, 1, 3]));
+    return softmax(matmul(affine(q, 1 / Math.sqrt(q.shape[3]), 0), k, { transposeB: true }));
+  }
 }
 
 /** fc2(gelu(fc1 x)). x [..., dim] → [..., dim]. */
@@ -120,6 +128,11 @@ export class Block extends Module {
   forward(x: Tensor): Tensor {
     const attended = add(x, this.attn.forward(this.norm1.forward(x)));
     return add(attended, this.mlp.forward(this.norm2.forward(attended)));
+  }
+
+  /** Where each token looks: weights whose rows sum to 1. As {@link forward} → [B, heads, N, N]. */
+  lookingAt(x: Tensor): Tensor {
+    return this.attn.weights(this.norm1.forward(x));
   }
 }
 
@@ -194,7 +207,11 @@ export class VisionTransformer extends Module {
     const classToken = expand(this.cls_token, [batch, 1, dim]);
     const embedded = add(concat([classToken, this.patch_embed.forward(x)], 1), this.pos_embed);
     const blocks: Tensor[] = [];
-    for (const block of this.blocks) blocks.push(block.forward(blocks.at(-1) ?? embedded));
+    for (const block of this.blocks) {
+      const pass = (x: Tensor): Tensor[] => [block.forward(x)];
+      const x = blocks.at(-1) ?? embedded;
+      blocks.push(...(this.checkpointing ? checkpointed(pass, [x]) : pass(x)));
+    }
     const last = blocks.at(-1) ?? embedded;
     const tokens = this.norm === null ? last : this.norm.forward(last);
     return { embedded, blocks, tokens, pooled: this.pool(tokens) };

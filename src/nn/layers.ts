@@ -11,6 +11,8 @@ export interface Builder {
   readonly device: Device;
   /** Draws initial weights: the same seed gives the same model everywhere. */
   readonly generator: Generator;
+  /** Draws what dropout drops; for models that have some. */
+  readonly random?: DeviceGenerator;
 }
 
 /** y = x·weightᵀ + bias. x [..., in] → y [..., out]; weight [out, in]. */

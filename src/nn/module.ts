@@ -83,6 +83,8 @@ export class StateTensor extends Tensor {
 export abstract class Module {
   /** Whether layers behave as in training (dropout drops, batch norm uses the batch); see {@link train}. */
   training = true;
+  /** Whether transformers keep only what goes into their blocks; see {@link checkpointBlocks}. */
+  checkpointing = false;
 
   /** Sets training mode here and below. */
   train(on = true): this {
@@ -93,6 +95,15 @@ export abstract class Module {
   /** Sets evaluation mode here and below. */
   eval(): this {
     return this.train(false);
+  }
+
+  /**
+   * Lets the blocks of transformers here and below compute what is inside them once more in the backward pass, instead of keeping it:
+   * the same gradients, in less memory and about a third more time. Other modules take no notice.
+   */
+  checkpointBlocks(on = true): this {
+    for (const module of this.modules()) module.checkpointing = on;
+    return this;
   }
 
   /** This module and all below it. */

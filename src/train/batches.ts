@@ -1,25 +1,41 @@
 import type { HostInput } from "../core/host-tensor.ts";
 import { Generator, threefry } from "../core/rng.ts";
+import { augment, type Augmentation } from "../data/augment.ts";
+import type { Image } from "../data/image.ts";
 import type { PictureSet } from "../data/pictures.ts";
 import { preprocess, type Preprocessing } from "../data/preprocess.ts";
-import { PAD, type Vocabulary } from "../data/vocabulary.ts";
+import type { TextCodec } from "../data/text-codec.ts";
 
 /** One training step's inputs. */
 export interface Batch {
-  /** [B, 3, size, size] f32 */
-  readonly pictures: HostInput;
+  /** Pictures [B, 3, size, size] f32, or what the vision network made of them. */
+  readonly seen: readonly HostInput[];
   /** The words that the decoder reads, from the start word on: [B, T] i32. */
   readonly words: HostInput;
-  /** The words that it should say: [B, T] i32, padded. */
+  /** The words that it should say: [B, T] i32, {@link IGNORED} where no loss is asked for. */
   readonly next: HostInput;
 }
 
-export interface BatchOptions {
-  readonly preprocessing: Preprocessing;
-  readonly vocabulary: Vocabulary;
-  readonly batchSize: number;
+/** What a vision network sees, or what it has made of it, for some pictures of a set; `epoch` varies the augmentation. */
+export type Look = (indices: readonly number[], epoch: number) => Promise<readonly HostInput[]>;
+
+/** How captions become words and next words. */
+export interface TextOptions {
+  readonly codec: TextCodec;
   /** T: words a caption, the end word included. */
   readonly length: number;
+  /** Whether the end word is asked for. */
+  readonly trainsEnd: boolean;
+  /** Whether pads are asked for, as if each were an end word. */
+  readonly trainsPads: boolean;
+  /** Whether the first word is asked for. */
+  readonly trainsFirst: boolean;
+}
+
+export interface BatchOptions {
+  readonly look: Look;
+  readonly text: TextOptions;
+  readonly batchSize: number;
   /** Epochs at the beginning, whole or not, that use the first caption of each picture; after them one is drawn. */
   readonly firstCaptionEpochs: number;
   readonly seed: number;
@@ -27,6 +43,9 @@ export interface BatchOptions {
 
 const ORDER_STREAM = 0x0bd0;
 const CAPTION_STREAM = 0xca97;
+
+/** Of positions that no loss is asked for; the same as in `src/models`. */
+const IGNORED = -100;
 
 /**
  * Batches of a picture set, in an order that is new in each epoch. A batch depends on its number and the seed alone,
@@ -50,17 +69,22 @@ export class Batches {
     return this.options.batchSize;
   }
 
-  /** The batch of a step counted from 0, with one caption a picture. What does not fill a batch is left out of the epoch. */
-  async at(step: number): Promise<Batch> {
-    const { batchSize, seed } = this.options;
-    const epoch = Math.floor(step / this.perEpoch);
+  /** The pictures of a step counted from 0. What does not fill a batch is left out of the epoch. */
+  indicesAt(step: number): readonly number[] {
+    const { batchSize } = this.options;
     const first = (step % this.perEpoch) * batchSize;
-    const indices = this.orderOf(epoch).slice(first, first + batchSize);
+    return this.orderOf(Math.floor(step / this.perEpoch)).slice(first, first + batchSize);
+  }
+
+  /** The batch of a step counted from 0, with one caption a picture. */
+  async at(step: number): Promise<Batch> {
+    const epoch = Math.floor(step / this.perEpoch);
+    const indices = this.indicesAt(step);
     const captions = indices.map((index) => {
       const choices = this.set.captions(index);
-      return choices[step < this.firstCaptionSteps ? 0 : threefry(seed, CAPTION_STREAM, index, epoch)[0] % choices.length];
+      return choices[step < this.firstCaptionSteps ? 0 : threefry(this.options.seed, CAPTION_STREAM, index, epoch)[0] % choices.length];
     });
-    return this.assemble(indices, captions);
+    return this.assemble(indices, captions, epoch);
   }
 
   /**
@@ -69,7 +93,7 @@ export class Batches {
    */
   async of(indices: readonly number[], wordings: "first" | "all"): Promise<Batch> {
     const choice = (index: number, of: number): number => (wordings === "first" ? 0 : index % of);
-    return this.assemble(indices, indices.map((index) => this.set.captions(index)[choice(index, this.set.captions(index).length)]));
+    return this.assemble(indices, indices.map((index) => this.set.captions(index)[choice(index, this.set.captions(index).length)]), 0);
   }
 
   private orderOf(epoch: number): number[] {
@@ -80,25 +104,38 @@ export class Batches {
     return this.order.indices;
   }
 
-  private async assemble(indices: readonly number[], captions: readonly string[]): Promise<Batch> {
-    const { vocabulary, length } = this.options;
-    const words = new Int32Array(indices.length * length).fill(PAD);
-    const next = new Int32Array(indices.length * length).fill(PAD);
-    captions.forEach((caption, row) => {
-      const ids = vocabulary.encode(caption, length + 1);
-      words.set(ids.slice(0, -1), row * length);
-      next.set(ids.slice(1), row * length);
-    });
-    const shape = [indices.length, length];
-    return { pictures: await pictureBatch(this.set, indices, this.options.preprocessing), words: { shape, data: words }, next: { shape, data: next } };
+  private async assemble(indices: readonly number[], captions: readonly string[], epoch: number): Promise<Batch> {
+    return { seen: await this.options.look(indices, epoch), ...textBatch(captions.map((caption) => this.options.text.codec.encode(caption)), this.options.text) };
   }
 }
 
+/** Words and next words of texts: [B, T] i32 each. Texts longer than T − 1 words are cut; the end word then counts as theirs. */
+export function textBatch(texts: readonly (readonly number[])[], { codec, length, trainsEnd, trainsPads, trainsFirst }: TextOptions): Pick<Batch, "words" | "next"> {
+  const words = new Int32Array(texts.length * length).fill(codec.pad);
+  const next = new Int32Array(texts.length * length).fill(trainsPads ? codec.end : IGNORED);
+  texts.forEach((text, row) => {
+    const said = text.slice(0, length - 1);
+    words.set([codec.start, ...said], row * length);
+    next.set(trainsEnd || trainsPads ? [...said, codec.end] : said, row * length);
+    if (!trainsFirst) next[row * length] = IGNORED;
+  });
+  const shape = [texts.length, length];
+  return { words: { shape, data: words }, next: { shape, data: next } };
+}
+
 /** Normalised pictures, one after the other: [B, 3, size, size] f32. */
-export async function pictureBatch(set: PictureSet, indices: readonly number[], preprocessing: Preprocessing): Promise<HostInput> {
+export async function pictureBatch(set: PictureSet, indices: readonly number[], preprocessing: Preprocessing, change: (image: Image, index: number) => Image = (image) => image): Promise<HostInput> {
   const { size } = preprocessing;
   const fitted: Preprocessing = { size, resize: "squash", filter: preprocessing.filter, mean: preprocessing.mean, std: preprocessing.std };
   const data = new Float32Array(indices.length * 3 * size * size);
-  for (const [row, index] of indices.entries()) data.set(preprocess(await set.fitted(index), fitted), row * 3 * size * size);
+  for (const [row, index] of indices.entries()) data.set(preprocess(change(await set.fitted(index), index), fitted), row * 3 * size * size);
   return { shape: [indices.length, 3, size, size], data };
+}
+
+/** Looks at the pictures of a set themselves. @param augmentation Changes that depend on seed, epoch and picture; null for none. */
+export function lookAtPictures(set: PictureSet, preprocessing: Preprocessing, augmentation: Augmentation | null = null, seed = 0): Look {
+  return async (indices, epoch) => {
+    const change = augmentation === null ? undefined : (image: Image, index: number): Image => augment(image, augmentation, { seed, epoch, index });
+    return [await pictureBatch(set, indices, preprocessing, change)];
+  };
 }

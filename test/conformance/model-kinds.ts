@@ -1,18 +1,19 @@
 /** What is compared for each kind of model. */
 
-import { crossEntropy, reshape, softmax } from "../../src/autograd/ops/index.ts";
+import { concat, crossEntropy, reshape, slice, softmax } from "../../src/autograd/ops/index.ts";
 import { recorded } from "../../src/autograd/recorded.ts";
 import { noGrad } from "../../src/autograd/tape.ts";
-import { tensor, type Tensor } from "../../src/autograd/tensor.ts";
+import { full, tensor, type Tensor } from "../../src/autograd/tensor.ts";
 import { beamDecoder, wordByWordDecoder, type SequenceDecoder } from "../../src/caption/decode.ts";
+import { fromPictures } from "../../src/caption/caption-model.ts";
 import { gpt2Text } from "../../src/caption/gpt2-text.ts";
 import type { Published } from "../../src/caption/published.ts";
 import type { TextModel } from "../../src/caption/text-model.ts";
 import { InputError } from "../../src/core/errors.ts";
-import type { HostInput, HostTensor } from "../../src/core/host-tensor.ts";
+import type { HostInput } from "../../src/core/host-tensor.ts";
 import { decodeImage } from "../../src/data/image.ts";
 import { preprocess, PREPROCESSING } from "../../src/data/preprocess.ts";
-import { END } from "../../src/data/vocabulary.ts";
+import { END, PAD, START } from "../../src/data/vocabulary.ts";
 import type { Device } from "../../src/device/device.ts";
 import { IGNORED, type GPT2LMHeadModel } from "../../src/models/gpt2.ts";
 import type { VisionTransformer } from "../../src/models/vit.ts";
@@ -79,7 +80,7 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     await measure.output("logits", noGrad(() => model.head(hidden.at(-1)!)));
 
     if (labels !== undefined) {
-      const loss = model.loss(model.embed(ids), labels, { keyMask: mask });
+      const loss = model.loss(model.embed(ids), following(labels), { keyMask: mask });
       await measure.loss("loss", loss, model);
     }
 
@@ -87,48 +88,54 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     if (prompt !== undefined) {
       if (!isTexts(prompt) || prompt.some(({ length }) => length !== prompt[0].length)) throw new InputError(`meta.json: "prompt" must be lists of token ids, all of one length; got ${JSON.stringify(prompt).slice(0, 60)}`);
       const [{ length }] = prompt;
-      const text = (longest: number): TextModel => gpt2Text(model, length + longest, (given) => ({ x: model.embed(given), said: given }));
+      const text = (longest: number): TextModel => gpt2Text(model, longest, (given) => ({ x: model.embed(given), said: given }));
       const end = Number(fieldsOf(json["config.json"]).eos_token_id ?? -1);
       await measureGenerated(measure, fieldsOf(generate), text, [{ shape: [prompt.length, length], data: Int32Array.from(prompt.flat()) }], length, end);
     }
 
     if (labels === undefined) return;
     const names = ["ids", "labels", ...(mask === undefined ? [] : ["attention_mask"])];
-    await measureTraining(measure, model, json, names, (words, next, keyMask) => model.loss(model.embed(words), next, { keyMask }));
+    await measureTraining(measure, model, json, names, (words, same, keyMask) => model.loss(model.embed(words), following(same), { keyMask }));
   },
 
   async storyteller(model, measure, { json }) {
     const features = await measure.input("features");
     const [words, next] = await columns(measure, "ids");
-    const [ids, labels] = [words, next].map(({ data, shape }) => tensor(measure.device, data, shape));
-    await measure.output("logits", noGrad(() => model.forward(features, ids)));
-    const loss = model.loss(features, ids, labels);
+    const [given, labels] = [onDevice(measure.device, words), onDevice(measure.device, withoutPads(next))];
+    await measure.output("logits", noGrad(() => model.logits([features], given)));
+    const loss = model.loss([features], given, labels);
     await measure.loss("loss", loss, model);
     const [first] = await inputsOf(measure, "features");
-    await measureGenerated(measure, fieldsOf(fieldsOf(json["meta.json"]).decode), () => model.text(), [firstRow(first)], 1, END);
+    await measureGenerated(measure, fieldsOf(fieldsOf(json["meta.json"]).decode), () => fromPictures(model, 0, [START]), [firstRow(first)], 1, END);
   },
 
   async story(model, measure, { json }) {
     model.encoder.eval();
-    const [image, ids, mask] = [await measure.input("image"), await measure.input("ids"), await measure.input("mask")];
-    await measure.output("logits", noGrad(() => model.forward(image, ids, mask)));
-    const loss = model.loss(image, ids, mask);
+    const [ids, mask] = await inputsOf(measure, "ids", "mask");
+    const end = endOf(json, model.gpt2);
+    const image = await measure.input("image");
+    const [given, keyMask] = [withFirst(ids, end), withFirst(mask, 1)].map((host) => onDevice(measure.device, host));
+    await measure.output("logits", noGrad(() => model.logits(model.see(image), given, keyMask)));
+    const labels: HostInput = { shape: ids.shape, data: ids.data.map((id, i) => (mask.data[i] === 0 ? IGNORED : id)) };
+    const loss = model.loss(model.see(image), onDevice(measure.device, shifted(ids, end)), onDevice(measure.device, labels));
     await measure.loss("loss", loss, model);
     const [pictures] = await inputsOf(measure, "image");
-    const end = endOf(json, model.gpt2);
-    await measureGenerated(measure, meta(json, "greedy"), (longest) => model.text(longest, end), [firstRow(pictures)], 0, end);
+    await measureGenerated(measure, meta(json, "greedy"), (longest) => fromPictures(model, longest, [end]), [firstRow(pictures)], 0, end);
   },
 
   async prefix(model, measure, { json }) {
     model.eval();
-    const [image, ids, labels] = [await measure.input("image"), await measure.input("ids"), await measure.input("labels")];
-    await measure.output("prefix", noGrad(() => model.prefix(image)));
-    await measure.output("logits", noGrad(() => model.forward(image, ids)));
-    const loss = model.loss(image, ids, labels);
+    const end = endOf(json, model.text_decoder);
+    const image = await measure.input("image");
+    const [ids, labels] = await inputsOf(measure, "ids", "labels");
+    const seen = noGrad(() => model.see(image));
+    await measure.output("prefix", noGrad(() => model.prefix(seen)));
+    const sequence = noGrad(() => model.sequence(seen, onDevice(measure.device, withFirst(ids, end))));
+    await measure.output("logits", noGrad(() => model.text_decoder.head(model.text_decoder.transformer.hidden(sequence).at(-1)!)));
+    const loss = model.loss(model.see(image), onDevice(measure.device, shifted(ids, end)), onDevice(measure.device, labels));
     await measure.loss("loss", loss, model);
     const [pictures] = await inputsOf(measure, "image");
-    const end = endOf(json, model.text_decoder);
-    await measureGenerated(measure, meta(json, "greedy"), (longest) => model.text(longest, end), [firstRow(pictures)], 0, end);
+    await measureGenerated(measure, meta(json, "greedy"), (longest) => fromPictures(model, longest, [end]), [firstRow(pictures)], 0, end);
   },
 
   async "vision-gpt2"(model, measure, { json }) {
@@ -137,22 +144,23 @@ const KINDS: { readonly [Name in Published["kind"]]: Kind<Name> } = {
     const image = await measure.input(pictures);
     const labels = await measure.host("labels");
     const start = Number(fieldsOf(json["config.json"]).decoder_start_token_id ?? endOf(json, model.decoder));
-    const given = ownInputs ? await measure.host("ids") : shifted(labels, start);
-    const ids = tensor(measure.device, given.data, given.shape);
-    await measure.output("logits", noGrad(() => model.forward(image, ids)));
-    const loss = model.loss(image, ...after(measure.device, given, labels));
+    const words = onDevice(measure.device, ownInputs ? await measure.host("ids") : shifted(labels, start));
+    await measure.output("logits", noGrad(() => model.logits(model.see(image), words)));
+    const loss = model.loss(model.see(image), words, onDevice(measure.device, labels));
     await measure.loss("loss", loss, model);
     const cases = { ...meta(json, "greedy"), ...meta(json, "beam4"), ...meta(json, "beam4_noeos"), ...meta(json, "greedy_from_bos") };
     const [input] = await inputsOf(measure, pictures);
-    await measureGenerated(measure, cases, (longest) => model.text(longest, start), [input], 1, start);
+    await measureGenerated(measure, cases, (longest) => fromPictures(model, longest, [start]), [input], 1, start);
   },
 
   async encdec(model, measure) {
-    const [image, ids, target] = [await measure.input("image"), await measure.input("ids"), await measure.input("target")];
+    const image = await measure.input("image");
+    const [ids, target] = await inputsOf(measure, "ids", "target");
+    const words = onDevice(measure.device, withFirst(ids, START));
     const before = await model.stateDict();
-    await measure.output("train/logits", noGrad(() => model.forward(image, ids)));
+    await measure.output("train/logits", noGrad(() => model.logits(model.see(image), words)));
     model.loadStateDict(before); // the batch norms have moved
-    const loss = model.loss(image, ids, target);
+    const loss = model.loss(model.see(image), words, onDevice(measure.device, withoutPads(target)));
     await measure.loss("train/loss", loss, model, /^linear\.bias$/);
     await measure.output("train/bn.running_mean", model.bn.running_mean);
   },
@@ -205,16 +213,30 @@ async function columns(measure: ModelMeasure, name: string): Promise<HostInput[]
 }
 
 /** The start token, then the labels but the last. */
-function shifted({ shape, data }: HostTensor, start: number): HostInput {
+function shifted({ shape, data }: HostInput, start: number): HostInput {
   const [, length] = shape;
   return { shape, data: data.map((_, i) => (i % length === 0 ? start : data[i - 1] === IGNORED ? start : data[i - 1])) };
 }
 
-/** Tokens and labels for a loss that predicts label i + 1 from token i: one column more of each. */
-function after(device: Device, ids: HostInput, labels: HostInput): [Tensor, Tensor] {
-  const [rows, length] = ids.shape;
-  const wide = (pick: (row: number, column: number) => number): Tensor => tensor(device, Int32Array.from({ length: rows * (length + 1) }, (_, i) => pick(Math.floor(i / (length + 1)), i % (length + 1))), [rows, length + 1]);
-  return [wide((row, column) => ids.data[row * length + Math.min(column, length - 1)]), wide((row, column) => (column === 0 ? IGNORED : labels.data[row * length + column - 1]))];
+/** What should follow each token of a text [B, T]; of the last one nothing is known. */
+function following(labels: Tensor): Tensor {
+  const [batch, length] = labels.shape;
+  return concat([slice(labels, 1, 1, length), full(labels.device, [batch, 1], IGNORED, "i32")], 1);
+}
+
+/** A column of one value, then the others. */
+function withFirst({ shape: [rows, length], data }: HostInput, first: number): HostInput {
+  const wide = Int32Array.from({ length: rows * (length + 1) }, (_, i) => (i % (length + 1) === 0 ? first : data[Math.floor(i / (length + 1)) * length + (i % (length + 1)) - 1]));
+  return { shape: [rows, length + 1], data: wide };
+}
+
+/** Labels of words, of which pads are none. */
+function withoutPads({ shape, data }: HostInput): HostInput {
+  return { shape, data: data.map((id) => (id === PAD ? IGNORED : id)) };
+}
+
+function onDevice(device: Device, { shape, data }: HostInput): Tensor {
+  return tensor(device, data, shape);
 }
 
 /**

@@ -5,6 +5,7 @@ import * as attention from "./attention.ts";
 import * as attentionDecode from "./attention-decode.ts";
 import * as avgPool2d from "./avg-pool2d.ts";
 import * as batchNorm from "./batch-norm.ts";
+import * as beam from "./beam.ts";
 import * as binary from "./binary.ts";
 import * as compare from "./compare.ts";
 import * as concat from "./concat.ts";
@@ -47,7 +48,7 @@ import * as where from "./where.ts";
 
 /** The files of op cases; a test sees that none is missing. */
 const MODULES: readonly Readonly<Record<string, unknown>>[] = [
-  adaptiveAvgPool2d, additiveAttention, attention, attentionDecode, avgPool2d, batchNorm, binary, compare, concat, convTranspose2d, conv2d, crossEntropy, cumsum, dropout,
+  adaptiveAvgPool2d, additiveAttention, attention, attentionDecode, avgPool2d, batchNorm, beam, binary, compare, concat, convTranspose2d, conv2d, crossEntropy, cumsum, dropout,
   embedding, gather, groupNorm, gru, indexSelect, layerNorm, layout, linear, linearCrossEntropy, losses, lstm, maskedSoftmax, matmul, maxPool2d,
   oneHot, pad, permute, quantized, reduce, reshape, rnn, sampling, scatterAdd, slice, softmax, sort, statistics, topK, triangle, unary, where,
 ];

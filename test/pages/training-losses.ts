@@ -7,7 +7,7 @@ import { SCENE_WORDS } from "../../src/data/scene-grammar.ts";
 import { Vocabulary } from "../../src/data/vocabulary.ts";
 import { requestDevice } from "../../src/device/device.ts";
 import { AdamW } from "../../src/train/adamw.ts";
-import { Batches } from "../../src/train/batches.ts";
+import { Batches, lookAtPictures } from "../../src/train/batches.ts";
 
 const STEPS = 4;
 const SIZE = 24;
@@ -18,17 +18,23 @@ export async function trainingLosses(): Promise<number[]> {
   const preprocessing = squash(SIZE);
   const vocabulary = new Vocabulary(["<pad>", "<start>", "<end>", "<unk>", ...SCENE_WORDS]);
   const source = sceneSource(1, { train: 16, validation: 1, test: 1 }, preprocessing);
-  const batches = new Batches(source.train, { preprocessing, vocabulary, batchSize: 8, length: 24, firstCaptionEpochs: 0, seed: 1 });
+  const batches = new Batches(source.train, {
+    look: lookAtPictures(source.train, preprocessing),
+    text: { codec: vocabulary, length: 24, trainsEnd: true, trainsPads: false, trainsFirst: true },
+    batchSize: 8,
+    firstCaptionEpochs: 0,
+    seed: 1,
+  });
   const model = new Storyteller({ device, generator: new Generator(5) }, {
     backbone: { block: "basic", layers: [1, 1, 0, 0], width: 8, stem: "small-stride2", classes: 0 },
     grid: 3,
     features: 0,
-    attention: true,
+    attention: "dot",
     decoder: { cell: "lstm", vocabulary: vocabulary.size, embedding: 32, hidden: 32 },
   });
   const optimizer = new AdamW([{ params: model.parameters() }], { lr: 3e-3, weightDecay: 1e-4 });
   const step = recorded(device, "training step", (pictures, words, next) => {
-    const loss = model.loss(pictures, words, next);
+    const loss = model.loss(model.see(pictures), words, next);
     loss.backward();
     optimizer.step({ clipNorm: 1 });
     return { loss };
@@ -36,7 +42,7 @@ export async function trainingLosses(): Promise<number[]> {
   const losses: number[] = [];
   for (let i = 0; i < STEPS; i++) {
     const batch = await batches.at(i);
-    const { loss } = await step.run(batch.pictures, batch.words, batch.next);
+    const { loss } = await step.run(...batch.seen, batch.words, batch.next);
     losses.push(await loss.item());
   }
   await device.close();

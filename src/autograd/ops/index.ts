@@ -4,6 +4,7 @@ export * from "./assign.ts";
 export * from "./attention.ts";
 export * from "./avg-pool2d.ts";
 export * from "./batch-norm.ts";
+export * from "./beam.ts";
 export { add, div, maximum, minimum, mul, pow, sub } from "./binary.ts";
 export * from "./cast.ts";
 export * from "./compare.ts";

@@ -1,5 +1,6 @@
 /** Published weights that have a short name: `weights/manifest.json`, which becomes part of the bundle. */
 
+import { distance } from "../../core/distance.ts";
 import manifest from "../../../weights/manifest.json" with { type: "json" };
 
 /** A file of a published model. What is not known here comes from the server at the time of the download. */
@@ -30,17 +31,6 @@ export interface PublishedModel {
 }
 
 export const PUBLISHED: readonly PublishedModel[] = manifest.models;
-
-/** How many letters must be added, taken away or replaced to make one text of the other (Levenshtein). */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    row = next;
-  }
-  return row[b.length];
-}
 
 /** Up to three of the names that a mistyped one may stand for, the nearest first. */
 export function nearNames(typed: string, names: readonly string[]): string[] {
