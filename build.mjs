@@ -40,7 +40,8 @@ await Promise.all([
   build({ ...shared, ...browser, splitting: true, entryPoints: entries, outdir: `${outdir}/browser`, outExtension: { ".js": ".mjs" } }),
 ]);
 
-for (const folder of [outdir, `${outdir}/browser`]) copyFileSync("src/metrics/wordnet-synonyms.gz", `${folder}/wordnet-synonyms.gz`); // Node looks beside the bundle, pages fetch it
+// METEOR's table: Node looks beside the bundle, pages fetch it. Its licence goes where it goes.
+for (const folder of [outdir, `${outdir}/browser`]) for (const file of ["wordnet-synonyms.gz", "WORDNET-LICENSE"]) copyFileSync(`src/metrics/${file}`, `${folder}/${file}`);
 
 if (!quiet) {
   const { outputFiles } = await build({ ...shared, ...browser, sourcemap: false, write: false, entryPoints: ["src/index.ts"] });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { observeOps } from "../src/autograd/observe.ts";
-import { DeviceGenerator } from "../src/autograd/random.ts";
 import { noGrad } from "../src/autograd/tape.ts";
 import { tensor, type Tensor } from "../src/autograd/tensor.ts";
 import { attentionMaps, classTokenMaps } from "../src/caption/attention-maps.ts";

@@ -157,23 +157,25 @@ describe("parseAugmentation", () => {
   });
 
   test.each<[unknown, string]>([
-    [null, "the augmentation of recipe.json must be an object; got null"],
-    [[], "the augmentation of recipe.json must be an object; got []"],
-    [{ flp: 1 }, 'the augmentation of recipe.json must be an object of flip, crop, brightness, contrast, saturation, hue, shiftScaleRotate; got "flp"'],
-    [{ flip: 2 }, "flip of recipe.json must be a number from 0 to 1; got 2"],
-    [{ flip: Number.NaN }, "flip of recipe.json must be a number from 0 to 1"],
-    [{ brightness: 0.4 }, "brightness of recipe.json must be two numbers, the lower first, from 0 to 10; got 0.4"],
-    [{ contrast: [1.2, 0.8] }, "contrast of recipe.json must be two numbers, the lower first"],
-    [{ hue: [-0.6, 0] }, "hue of recipe.json must be two numbers, the lower first, from -0.5 to 0.5; got [-0.6,0]"],
-    [{ crop: { kind: "centre" } }, 'crop.kind of recipe.json must be "resized" or "window"; got "centre"'],
-    [{ crop: { kind: "resized", scale: [0, 1], ratio: [1, 1] } }, "crop.scale of recipe.json must be two numbers"],
-    [{ crop: { kind: "resized", scale: [0.5, 1] } }, "crop.ratio of recipe.json must be two numbers, the lower first, from 0.01 to 100; got nothing"],
-    [{ crop: { kind: "window", resize: 200, crop: 224 } }, "crop.resize of recipe.json must be a number from crop.crop = 224 to 896; got 200"],
-    [{ crop: { kind: "window", resize: 256, crop: 224, scale: [1, 1] } }, 'crop of recipe.json must be an object of kind, resize, crop; got "scale"'],
-    [{ shiftScaleRotate: { shift: 0.1, scale: 1, rotate: 10, probability: 1, border: "black" } }, "shiftScaleRotate.scale of recipe.json must be a number from 0 to 0.9; got 1"],
-    [{ shiftScaleRotate: { shift: 0.1, scale: 0.1, rotate: 10, probability: 1, border: "wrap" } }, 'shiftScaleRotate.border of recipe.json must be "reflect" or "black"; got "wrap"'],
+    [null, "augment must be an object; got null"],
+    [[], "augment must be an object; got []"],
+    [{ flp: 1 }, 'augment must be an object of flip, crop, brightness, contrast, saturation, hue, shiftScaleRotate; got "flp" (did you mean flip?)'],
+    [{ flip: 2 }, "augment.flip must be a number from 0 to 1; got 2"],
+    [{ flip: Number.NaN }, "augment.flip must be a number from 0 to 1"],
+    [{ brightness: 0.4 }, "augment.brightness must be a list of 2; got 0.4"],
+    [{ contrast: [1.2, 0.8] }, "augment.contrast must be two numbers, the lower first; got [1.2,0.8]"],
+    [{ saturation: [1, 11] }, "augment.saturation[1] must be a number from 0 to 10; got 11"],
+    [{ hue: [-0.6, 0] }, "augment.hue[0] must be a number from -0.5 to 0.5; got -0.6"],
+    [{ crop: { kind: "centre" } }, 'augment.crop.kind must be one of "resized", "window"; got "centre"'],
+    [{ crop: { kind: "resized", scale: [0, 1], ratio: [1, 1] } }, "augment.crop.scale[0] must be a number from 0.001 to 1; got 0"],
+    [{ crop: { kind: "resized", scale: [0.5, 1] } }, "augment.crop.ratio must be a list of 2; got nothing"],
+    [{ crop: { kind: "window", resize: 200, crop: 224 } }, "augment.crop.resize must be a number from 224, which is augment.crop.crop, to 896; got 200"],
+    [{ crop: { kind: "window", resize: 1e300, crop: 1 } }, "augment.crop.resize must be a number from 1"],
+    [{ crop: { kind: "window", resize: 256, crop: 224, scale: [1, 1] } }, 'augment.crop must be an object of kind, resize, crop; got "scale"'],
+    [{ shiftScaleRotate: { shift: 0.1, scale: 1, rotate: 10, probability: 1, border: "black" } }, "augment.shiftScaleRotate.scale must be a number from 0 to 0.9; got 1"],
+    [{ shiftScaleRotate: { shift: 0.1, scale: 0.1, rotate: 10, probability: 1, border: "wrap" } }, 'augment.shiftScaleRotate.border must be one of "reflect", "black"; got "wrap"'],
   ])("refuses %j, naming the field", (value, message) => {
-    expect(() => parseAugmentation(value, "recipe.json")).toThrow(message);
-    expect(() => parseAugmentation(value, "recipe.json")).toThrow(InputError);
+    expect(() => parseAugmentation(value, "augment")).toThrow(message);
+    expect(() => parseAugmentation(value, "augment")).toThrow(InputError);
   });
 });

@@ -1,15 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { autocast } from "../src/autograd/autocast.ts";
 import { checkpointed } from "../src/autograd/checkpointed.ts";
-import { add, dropout, gelu, matmul, mul, sum, tanh } from "../src/autograd/ops/index.ts";
+import { add, dropout, gelu, matmul, mul, sub, sum, tanh } from "../src/autograd/ops/index.ts";
 import { DeviceGenerator } from "../src/autograd/random.ts";
 import { recorded } from "../src/autograd/recorded.ts";
 import { noGrad } from "../src/autograd/tape.ts";
 import { tensor, type Tensor } from "../src/autograd/tensor.ts";
+import { VisionGPT2 } from "../src/caption/vision-gpt2.ts";
 import { Generator } from "../src/core/rng.ts";
 import { requestDevice } from "../src/device/device.ts";
 import { GPT2LMHeadModel, type GPT2Config } from "../src/models/gpt2.ts";
-import { VisionTransformer } from "../src/models/vit.ts";
+import type { ViTConfig } from "../src/models/vit.ts";
 import { Linear } from "../src/nn/layers.ts";
 import { useDevice } from "./device.ts";
 
@@ -110,24 +111,21 @@ const LENGTH = 64;
 const GPT2: GPT2Config = { vocabulary: 64, positions: LENGTH, dim: 32, layers: LAYERS, heads: 2, mlp: 128, eps: 1e-5, activation: "gelu_tanh", crossAttention: null, dropout: 0.1 };
 
 describe("models whose blocks are checkpointed", () => {
-  /** Loss and all gradients of a step, and the most memory that was held. */
+  /** Loss and all gradients of a step on a device of its own, and the most memory that was held. */
   async function train(checkpointing: boolean): Promise<{ numbers: number[]; peak: number }> {
     const own = await requestDevice({ adapter: "software" });
-    try {
-      const model = new GPT2LMHeadModel({ device: own, generator: new Generator(1), random: new DeviceGenerator(own, 2) }, GPT2).checkpointBlocks(checkpointing);
-      const ids = { shape: [BATCH, LENGTH], data: Int32Array.from({ length: BATCH * LENGTH }, (_, i) => (i * 7 + (i >> 3)) % GPT2.vocabulary) };
-      const parameters = model.parameters();
-      const step = recorded(own, "step", (words) => {
-        const loss = model.loss(model.embed(words), words);
-        for (const parameter of parameters) parameter.grad = null;
-        loss.backward();
-        return { loss, ...Object.fromEntries(parameters.map(({ grad }, i) => [`${i}`, grad!])) };
-      });
-      const values = await Promise.all(Object.values(await step.run(ids)).map((output) => output.read()));
-      return { numbers: values.flatMap((each) => [...each]), peak: own.memory().peakBytes };
-    } finally {
-      await own.close();
-    }
+    const model = new GPT2LMHeadModel({ device: own, generator: new Generator(1), random: new DeviceGenerator(own, 2) }, GPT2).checkpointBlocks(checkpointing);
+    const ids = { shape: [BATCH, LENGTH], data: Int32Array.from({ length: BATCH * LENGTH }, (_, i) => (i * 7 + (i >> 3)) % GPT2.vocabulary) };
+    const parameters = model.parameters();
+    const step = recorded(own, "step", (words) => {
+      const loss = model.loss(model.embed(words), words);
+      loss.backward();
+      return { loss, ...Object.fromEntries(parameters.map(({ grad }, i) => [`${i}`, grad!])) };
+    });
+    const values = await Promise.all(Object.values(await step.run(ids)).map((output) => output.read()));
+    const { peakBytes: peak } = own.memory();
+    await own.close();
+    return { numbers: values.flatMap((each) => [...each]), peak };
   }
 
   /*
@@ -146,20 +144,52 @@ describe("models whose blocks are checkpointed", () => {
     expect(whole.peak / (weights + state * (16 * LAYERS + 12))).toBeCloseTo(1, 1);
     expect(checkpointing.peak / (weights + state * (LAYERS + 16 + 12))).toBeLessThan(1.45);
     expect(whole.peak / checkpointing.peak).toBeGreaterThan(2.2);
-  });
+  }, 180_000); // two devices compile two large steps: seconds on an idle machine, minutes on a busy one
 });
 
-test("a ViT's gradients have the same bits", async () => {
+test("a captioner of a ViT, whose blocks are looked at one by one, and GPT-2: the same bits", async () => {
+  const encoder: ViTConfig = { image: 16, patch: 8, dim: 16, depth: 2, heads: 2, mlp: 32, qkvBias: true, eps: 1e-6, pool: "cls", norm: false, pooler: false, classes: 0 };
   const run = async (checkpointing: boolean): Promise<number[]> => {
-    const model = new VisionTransformer({ device: device(), generator: new Generator(1) }, { image: 16, patch: 8, dim: 16, depth: 3, heads: 2, mlp: 32, qkvBias: true, eps: 1e-6, pool: "cls", norm: true, pooler: false, classes: 3 });
-    model.checkpointBlocks(checkpointing);
+    const random = new DeviceGenerator(device(), 2);
+    const decoder = { ...GPT2, vocabulary: 9, positions: 4, dim: 16, mlp: 32, layers: 2, crossAttention: 16 };
+    const model = new VisionGPT2({ device: device(), generator: new Generator(1), random }, { encoder, decoder, looksAt: "each" }).checkpointBlocks(checkpointing);
     using _scope = device().scope();
+    const words = tensor(device(), Int32Array.of(1, 5, 3, 1, 4, 8), [2, 3]);
     const pictures = tensor(device(), Float32Array.from({ length: 2 * 3 * 256 }, (_, i) => Math.sin(i * i)), [2, 3, 16, 16]);
-    const loss = sum(tanh(model.forward(pictures)));
+    const loss = model.loss(model.see(pictures), words, words);
     loss.backward();
-    const numbers = [await loss.item()];
-    for (const { grad } of model.parameters()) for (const value of await grad!.read()) numbers.push(value);
-    return numbers;
+    const values = await Promise.all([loss, ...model.parameters().flatMap(({ grad }) => grad ?? [])].map((each) => each.read()));
+    expect(values.length).toBeGreaterThan(60);
+    model.dispose();
+    return values.flatMap((each) => [...each]);
   };
   expect(await run(true)).toEqual(await run(false));
+});
+
+describe("dropout in a GPT-2", () => {
+  const P = 0.5;
+  const SMALL = { ...GPT2, layers: 1, dropout: P };
+  const embedded = Float32Array.from({ length: 8 * 16 * 32 }, (_, i) => Math.sin(i + 1));
+
+  test("drops from the embeddings and from each part that a block adds, in training alone", async () => {
+    using _scope = device().scope();
+    const states = async (config: GPT2Config, training: boolean): Promise<Float32Array[]> => {
+      const model = new GPT2LMHeadModel({ device: device(), generator: new Generator(1), random: new DeviceGenerator(device(), 2) }, config).train(training).transformer;
+      const x = tensor(device(), embedded, [8, 16, 32]);
+      const [first] = noGrad(() => model.hidden(x));
+      const added = noGrad(() => sub(model.h[0].forward(first, (normed) => model.h[0].attn.forward(normed)), first));
+      return (await Promise.all([first.read(), added.read()])) as Float32Array[];
+    };
+    const whole = await states({ ...SMALL, dropout: 0 }, true);
+    expect(await states(SMALL, false)).toEqual(whole);
+    const [first, added] = await states(SMALL, true);
+    first.forEach((value, i) => expect(value === 0 || value === whole[0][i] / (1 - P)).toBe(true));
+    const zeros = (values: Float32Array): number => values.filter((value) => value === 0).length / values.length;
+    expect(Math.abs(zeros(first) - P)).toBeLessThan(0.04); // 5 standard deviations of 4096 draws
+    expect(Math.abs(zeros(added) - P ** 2)).toBeLessThan(0.035); // what attention and MLP add, both dropped
+  });
+
+  test("needs something that draws", () => {
+    expect(() => new GPT2LMHeadModel({ device: device(), generator: new Generator(1) }, SMALL)).toThrow("GPT2Model: dropout 0.5 needs something that draws what is dropped; got none (pass `random`, a DeviceGenerator, with the builder)");
+  });
 });

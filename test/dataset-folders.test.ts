@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import UPNG from "upng-js";
@@ -123,6 +123,12 @@ describe("caption files of any name", () => {
   test("may be UTF-16, as spreadsheets write it", async () => {
     await write({ ...pictures("a.png"), "stories.txt": Buffer.from("\uFEFFa.png\tEl niño corre\r\n", "utf16le") });
     expect((await openDataset(folder)).examples[0].captions).toEqual(["El niño corre"]);
+  });
+
+  test("a file of more than 500 MB is refused before it is read", async () => {
+    await write({ ...pictures("a.png"), "captions.txt": "image,caption\na.png,x\n" });
+    await truncate(join(folder, "captions.txt"), 500_000_001);
+    await expect(openDataset(folder)).rejects.toThrow(/captions\.txt must take at most 500 MB; got 501 MB/);
   });
 
   test("a file that was asked for and holds no captions is refused", async () => {

@@ -182,13 +182,13 @@ describe("COCO's captions", () => {
   });
 
   test("are read in time that goes with their number", () => {
-    const many = Array.from({ length: 40_000 }, (_, id) => ({ id, file_name: `${String(id).padStart(12, "0")}.jpg` }));
-    const annotations = Array.from({ length: 200_000 }, (_, i) => ({ id: i, image_id: i % 40_000, caption: `A picture that somebody described as number ${i}.` }));
+    const many = Array.from({ length: 20_000 }, (_, id) => ({ id, file_name: `${String(id).padStart(12, "0")}.jpg` }));
+    const annotations = Array.from({ length: 100_000 }, (_, i) => ({ id: i, image_id: i % 20_000, caption: `A picture that somebody described as number ${i}.` }));
     const text = JSON.stringify({ images: many, annotations });
     const begun = performance.now();
     const { examples, findings } = cocoCaptions.parse(text, "captions_train2017.json");
-    expect([examples.length, examples[0].captions.length, findings.length]).toEqual([40_000, 5, 0]);
-    expect(performance.now() - begun).toBeLessThan(20_000); // takes about one; the rest is for a busy machine
+    expect([examples.length, examples[0].captions.length, findings.length]).toEqual([20_000, 5, 0]);
+    expect(performance.now() - begun).toBeLessThan(20_000); // takes about half a second; the rest is for a busy machine
   });
 });
 
@@ -237,7 +237,7 @@ test("whatever is done to a file, each reader gives captions or one clear line",
   const pieces = ["", "null", "[", "]", "{", "}", '"', ",", "\t", "\n", "\r", "|", "#", "0", "\uFEFF", "\u0000", "__proto__", "constructor", "\\"];
   const random = new Generator(5);
   let read = 0;
-  for (let round = 0; round < 3000; round++) {
+  for (let round = 0; round < 1000; round++) {
     let text = random.pick(samples);
     for (let change = random.integer(4); change >= 0; change--) {
       const at = random.integer(text.length + 1);
@@ -254,5 +254,5 @@ test("whatever is done to a file, each reader gives captions or one clear line",
       }
     }
   }
-  expect(read).toBeGreaterThan(1000);
+  expect(read).toBeGreaterThan(500);
 });

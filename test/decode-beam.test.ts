@@ -1,6 +1,6 @@
-import { afterEach, describe, expect, test } from "vitest";
-import type { BeamOptions, SequenceDecoder } from "../src/caption/decode.ts";
-import { beamDecoder } from "../src/caption/decode.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { beamDecoder, wordByWordDecoder, type BeamOptions, type Hypothesis, type SequenceDecoder } from "../src/caption/decode.ts";
+import type { TextModel } from "../src/caption/text-model.ts";
 import { END, input, Language, logProbs, pictures, processed, START, type HostRules } from "./decode-language.ts";
 import { useDevice } from "./device.ts";
 
@@ -14,10 +14,7 @@ afterEach(() => {
   decoder = undefined;
 });
 
-interface Found {
-  readonly ids: readonly number[];
-  readonly score: number;
-}
+type Found = Pick<Hypothesis, "ids" | "score">;
 
 /** One picture's search as `_beam_search` of Hugging Face transformers 4.50 writes it down, early_stopping False. */
 function huggingFaceSearch(language: Language, picture: readonly number[], { width, maxLength, alpha, end }: BeamOptions, rules: HostRules): Found[] {
@@ -116,27 +113,115 @@ describe("beam search", () => {
     expect(found.flat().every(({ ids }) => ids.length === 6)).toBe(true);
   });
 
+  test.each(["full", "narrow"] as const)("with the rule %s takes of equals the one that stands first, and its parent the first", async (rule) => {
+    // What may come is as likely as all else that may, so that the order alone decides; −30 is lost in the sum of the others.
+    const rows = [[0, 1, 2, 3, 4], [0, 2], [1, 3, 6], [5, 6]].map((likely) => Array.from({ length: 7 }, (_, word) => (likely.includes(word) ? 0 : -30)));
+    const language = new Language(7, 23, 0);
+    for (const width of [1, 2, 3, 5]) {
+      const options = { width, maxLength: 6, alpha: 0, end: END, rule };
+      decoder = beamDecoder(device(), language.model(device()), options);
+      expectSame(await decoder.decode(input(rows)), rows.map((picture) => SEARCHES[rule](language, picture, options, {})), `width ${width}`);
+      decoder.dispose();
+    }
+  });
+
   test("a text that no word may follow ends as it is", async () => {
     const rows = pictures(4, [-9]);
     const language = new Language(4, 22);
     decoder = beamDecoder(device(), language.model(device()), { width: 2, maxLength: 9, alpha: 1, end: END, rule: "full", noRepeatNgram: 1, minLength: 9 });
     const [texts] = await decoder.decode(input(rows));
     expect(texts.map(({ ids }) => ids.toSorted())).toEqual([[0, 3], [0, 3]]); // 1 was given, and 2 would end it
+    expect(texts.map(({ ended }) => ended)).toEqual(["end", "end"]);
+  });
+
+  test.each(["full", "narrow"] as const)("with the rule %s says why each text ends, and stops where the model has no room", async (rule) => {
+    const rows = pictures(WORDS, [5, 0, -9]);
+    const language = new Language(WORDS, 24);
+    const options = { width: 3, maxLength: 7, alpha: 1, end: END, rule };
+    const found = async (room: number): Promise<readonly (readonly Hypothesis[])[]> => {
+      decoder = beamDecoder(device(), language.model(device(), room), options);
+      const texts = await decoder.decode(input(rows));
+      decoder.dispose();
+      return texts;
+    };
+    const [plenty, little, none] = [await found(Infinity), await found(4), await found(0)];
+    for (const { ids, ended } of plenty.flat()) expect(ended).toBe(ids.at(-1) === END ? "end" : "length");
+    expect(new Set(plenty.flat().map(({ ended }) => ended))).toEqual(new Set(["end", "length"]));
+    expectSame(little, rows.map((picture) => SEARCHES[rule](language, picture, { ...options, maxLength: 4 }, {})), "little room");
+    for (const { ids, ended } of little.flat()) expect(ended).toBe(ids.at(-1) === END ? "end" : "room");
+    expect(new Set(little.flat().map(({ ended }) => ended))).toEqual(new Set(["end", "room"]));
+    expect(none).toEqual(rows.map(() => [{ ids: [], score: 0, ended: "room" }]));
+  });
+
+  test("words wait for no readback, and are replays of the same commands", async () => {
+    const rows = pictures(WORDS, [-30, -30]);
+    const words = 41;
+    decoder = beamDecoder(device(), new Language(WORDS, 25).model(device()), { width: 3, maxLength: words, alpha: 1, end: END, rule: "full" });
+    await decoder.decode(input(rows));
+    const [record, run, read] = [vi.spyOn(device(), "record"), vi.spyOn(device(), "run"), vi.spyOn(device(), "read")];
+    const texts = await decoder.decode(input(rows));
+    expect(record).not.toHaveBeenCalled(); // all was recorded at the first call
+    expect(run).toHaveBeenCalledTimes(words);
+    const [, ...advances] = run.mock.calls.map(([recording]) => recording);
+    expect(new Set(advances).size).toBe(1);
+    expect(advances[0].list.map(({ name }) => name).filter((name) => name === "reorderRows" || name === "advanceBeams")).toEqual(["reorderRows", "advanceBeams"]);
+    expect(read.mock.calls.length).toBe((words - 1) / 2 + 2); // whether it is over, after every second word; then what was found
+    vi.restoreAllMocks();
+    expect(texts.flat().every(({ ids }) => ids.length === words)).toBe(true);
+  });
+
+  test("a word costs as many dispatches as a likeliest one, and what texts about one picture share is there once", async () => {
+    const rows = pictures(WORDS);
+    const model = new Language(WORDS, 25).model(device());
+    const shapes = new Set<string>();
+    const watched: TextModel = {
+      begin: (...inputs) => model.begin(...inputs),
+      next(words, state) {
+        shapes.add([state.own[0].shape, state.shared[0].shape].map((shape) => shape[0]).join());
+        return model.next(words, state);
+      },
+    };
+    const dispatchesOf = async (made: SequenceDecoder): Promise<number> => {
+      decoder = made;
+      const run = vi.spyOn(device(), "run");
+      await made.decode(input(rows));
+      const { dispatches } = run.mock.lastCall![0];
+      vi.restoreAllMocks();
+      made.dispose();
+      return dispatches;
+    };
+    const options = { maxLength: 9, end: END, noRepeatNgram: 2 };
+    const likeliest = await dispatchesOf(wordByWordDecoder(device(), watched, options));
+    const beam = await dispatchesOf(beamDecoder(device(), watched, { ...options, width: 4, alpha: 1, rule: "full" }));
+    expect(beam - likeliest).toBeLessThanOrEqual(1);
+    expect([...shapes]).toEqual(["4,4", "16,4"]);
+  });
+
+  test("once all searches are over only a few more words are computed", async () => {
+    const rows = pictures(WORDS, [30, 30]);
+    decoder = beamDecoder(device(), new Language(WORDS, 25).model(device()), { width: 1, maxLength: 1000, alpha: 1, end: END, rule: "full" });
+    const run = vi.spyOn(device(), "run");
+    expect((await decoder.decode(input(rows))).map(([{ ids }]) => ids)).toEqual([[END], [END]]);
+    expect(run.mock.calls.length).toBeLessThanOrEqual(4);
+    vi.restoreAllMocks();
   });
 
   test("numbers that make no sense are refused, and so is NaN", async () => {
     const model = new Language(5, 1).model(device());
     const options = { width: 2, maxLength: 3, alpha: 1, end: END, rule: "full" } as const;
-    expect(() => beamDecoder(device(), model, { ...options, width: 0 })).toThrow("beamDecoder: width must be a whole number of at least 1; got 0");
-    expect(() => beamDecoder(device(), model, { ...options, maxLength: 2.5 })).toThrow("beamDecoder: maxLength must be a whole number of at least 1; got 2.5");
-    expect(() => beamDecoder(device(), model, { ...options, alpha: NaN })).toThrow("beamDecoder: alpha must be a number; got NaN");
-    expect(() => wordByWordDecoder(device(), model, { maxLength: 0, end: END })).toThrow("wordByWordDecoder: maxLength must be a whole number of at least 1; got 0");
-    decoder = wordByWordDecoder(device(), model, { maxLength: 3, end: END, minLength: 1.5 });
-    await expect(decoder.decode(input([[1, 0, 0, 0, 0]]))).rejects.toThrow("minLength must be a whole number, 0 for no rule; got 2.5"); // with the start word
-    decoder.dispose();
+    const refused = [
+      [{ width: 0 }, "width must be a whole number from 1 to 128; got 0"],
+      [{ width: 129 }, "width must be a whole number from 1 to 128; got 129"],
+      [{ maxLength: 2.5 }, "maxLength must be a whole number from 1 to 65536; got 2.5"],
+      [{ maxLength: 1e9 }, "maxLength must be a whole number from 1 to 65536; got 1000000000"],
+      [{ minLength: -1 }, "minLength must be a whole number from 0 to 65536; got -1"],
+      [{ alpha: NaN }, "alpha must be a number; got NaN"],
+    ] as const;
+    for (const [wrong, message] of refused) expect(() => beamDecoder(device(), model, { ...options, ...wrong })).toThrow(`beamDecoder: ${message}`);
+    expect(() => beamDecoder(device(), model, { ...options, repetitionPenalty: 0 })).toThrow("the repetition penalty must be above 0; got 0");
     decoder = beamDecoder(device(), model, options);
     await expect(decoder.decode(input([[1, NaN, 0, 0, 0]]))).rejects.toThrow("beamDecoder: the logits must be numbers; got NaN");
+    await expect(decoder.decode(input([[1, 0, 0, 0, 0], [1, 0, 0, 0, NaN]]))).rejects.toThrow("beamDecoder: the logits must be numbers; got NaN");
     expect(await decoder.decode(input([[1, 0, 0, 0, 0]]))).toHaveLength(1); // and goes on serving
   });
 });
-

@@ -16,15 +16,16 @@ export class Language {
   private readonly embeddings: Float32Array;
   private readonly weights: Float32Array;
 
-  constructor(words: number, seed: number) {
+  /** @param spread 0: what was said changes nothing, and only the picture tells what comes. */
+  constructor(words: number, seed: number, spread = 1) {
     const random = new Generator(seed);
-    const draw = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
+    const draw = (length: number): Float32Array => Float32Array.from({ length }, () => spread * random.normal());
     this.words = words;
     this.embeddings = draw(words * WIDTH);
     this.weights = draw(WIDTH * words);
   }
 
-  /** Its inputs are what the picture adds to the logits [B, V]. */
+  /** Its inputs are what the picture adds to the logits [B, V]. @param room Words that it can say. */
   model(device: Device, room = Infinity): TextModel {
     const [table, weights] = [tensor(device, this.embeddings, [this.words, WIDTH]), tensor(device, this.weights, [WIDTH, this.words])].map((part) => part.keep());
     const say = (h: Tensor, picture: Tensor): ReturnType<TextModel["next"]> => {

@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { fromPictures } from "../src/caption/caption-model.ts";
 import { beamDecoder } from "../src/caption/decode.ts";
 import { loadPublished } from "../src/caption/published.ts";
 import { memorySource } from "../src/checkpoint/reader.ts";
 import { openSafetensorsSource, readSafetensors } from "../src/checkpoint/safetensors.ts";
 import { Generator } from "../src/core/rng.ts";
 import type { Shape } from "../src/core/shape.ts";
-import { END } from "../src/data/vocabulary.ts";
+import { END, START } from "../src/data/vocabulary.ts";
 import { recurrentConfigOf, vitConfigOf, type ShapeOf } from "../src/models/config-of.ts";
 import { readModelFolders } from "./conformance/case-files.ts";
 import { modelCases } from "./conformance/model-cases.ts";
@@ -83,7 +84,7 @@ describe("models with PyTorch's weights: intermediates, outputs, losses, gradien
     const published = await loadPublished({ device: device(), generator: new Generator(0) }, await openSafetensorsSource(memorySource(read("model.safetensors")), "model.safetensors"));
     if (published.kind !== "storyteller") throw new Error(`a storyteller was recognised as ${published.kind}`);
     const { data, shape: [count, width] } = readSafetensors(read("io.safetensors"), "io.safetensors").tensors.get("features")!;
-    const decoder = beamDecoder(device(), published.model.text(), { width: 4, maxLength: 12, alpha: 0.7, end: END, rule: "narrow" });
+    const decoder = beamDecoder(device(), fromPictures(published.model, 12, [START]), { width: 4, maxLength: 12, alpha: 0.7, end: END, rule: "narrow" });
     const together = await decoder.decode({ shape: [count, width], data });
     for (let i = 0; i < count; i++) {
       const [alone] = await decoder.decode({ shape: [1, width], data: data.slice(i * width, (i + 1) * width) });

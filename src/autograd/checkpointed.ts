@@ -7,7 +7,8 @@ import type { Tensor } from "./tensor.ts";
 
 /**
  * What `fn` makes of the inputs, without keeping anything in between for the backward pass: that runs `fn` once more, in the
- * same precision and with the same random draws, so gradients have the same bits as those of `fn(...inputs)`.
+ * same precision and with the same random draws, so gradients have the same bits as those of `fn(...inputs)`. (Where an input is used
+ * outside, too, its gradient is the same sum; only there the terms might be added in another order.)
  *
  * A step then needs memory for the inputs of each such call, and for the inside of one at a time, and takes about a third longer.
  * Inside a recording, that is: outside of one, all tensors belong to the scope that is open.

@@ -7,10 +7,9 @@ import { SightlineError } from "../core/errors.ts";
 import type { HostInput } from "../core/host-tensor.ts";
 import type { Device } from "../device/device.ts";
 import { UNUSED } from "../kernels/beam.ts";
-import { HeldTexts, type TextOptions } from "./held-texts.ts";
+import { HeldTexts, reading, type TextOptions } from "./held-texts.ts";
 import { endedAt, NOTHING, type Hypothesis, type SequenceDecoder } from "./hypothesis.ts";
 import type { TextModel } from "./text-model.ts";
-import { reading } from "./word-by-word.ts";
 
 /** Words after which the host asks whether the searches are over; it waits for the answer before this one. */
 const EVERY = 2;

@@ -6,7 +6,7 @@ import { decodeMetadata, encodeMetadata, type TrainerState } from "../checkpoint
 import { CheckpointError, InputError } from "../core/errors.ts";
 import type { HostInput, HostTensor } from "../core/host-tensor.ts";
 import { Generator, type GeneratorState } from "../core/rng.ts";
-import { record, whole, type Reader } from "../core/schema.ts";
+import { record, whole, withDefault, type Reader } from "../core/schema.ts";
 import type { Image } from "../data/image.ts";
 import { parsePreprocessing, preprocess, requireSquare, type Preprocessing } from "../data/preprocess.ts";
 import { codecFromJson, type TextCodec } from "../data/text-codec.ts";
@@ -14,7 +14,7 @@ import type { Device } from "../device/device.ts";
 import type { CaptionModel } from "./caption-model.ts";
 import { checkpointFingerprint } from "./fingerprint.ts";
 import { buildModel, modelConfig, type ModelConfig, type SystemName } from "./systems.ts";
-import { Teller, type Caption, type DescribeOptions } from "./teller.ts";
+import { decodingDefaults, Teller, withDefaults, type Caption, type DecodingDefaults, type DescribeOptions } from "./teller.ts";
 
 /** Tensors of a checkpoint that belong to the optimiser. */
 export const OPTIMIZER_PREFIX = "optimizer.";
@@ -27,6 +27,8 @@ export interface CaptionerConfig {
   readonly model: ModelConfig;
   /** Most words of a text where nothing else is asked for, the end word included. */
   readonly maxLength: number;
+  /** How texts are made where nothing else is asked for. */
+  readonly decoding?: DecodingDefaults;
 }
 
 /** What stands beside the tensors in a checkpoint that can be trained on. */
@@ -37,7 +39,7 @@ export interface TrainingMetadata {
   readonly random?: readonly GeneratorState[];
 }
 
-const captionerConfig: Reader<CaptionerConfig> = record<CaptionerConfig>({ model: modelConfig, maxLength: whole(1, 2 ** 20) });
+const captionerConfig: Reader<CaptionerConfig> = record<CaptionerConfig>({ model: modelConfig, maxLength: whole(1, 2 ** 20), decoding: withDefault<DecodingDefaults | undefined>(decodingDefaults, undefined) });
 
 /**
  * Says what pictures show: a model with all it needs (how to read pictures, its words, how long a text may be).
@@ -90,6 +92,7 @@ export class Captioner {
     }
     const captioner = Captioner.make(device, config, codec, parsePreprocessing(metadata.preprocessing, name), 0);
     captioner.load(file.tensors, name);
+    if (metadata.random !== undefined) [captioner.random.state] = metadata.random;
     return captioner;
   }
 
@@ -116,6 +119,11 @@ export class Captioner {
     });
   }
 
+  /** The options with this captioner's own settings where nothing is asked for: how {@link describe} makes texts. */
+  decodingFor(options: DescribeOptions): DescribeOptions {
+    return withDefaults(options, this.config.decoding ?? {});
+  }
+
   /** Texts for each picture, the best first: one, or as many as are asked for. */
   async describe(images: readonly Image[], options: DescribeOptions = {}): Promise<(readonly Caption[])[]> {
     const { size } = this.preprocessing;
@@ -133,7 +141,7 @@ export class Captioner {
   /** Texts for normalised pictures [B, 3, size, size]. */
   async describeBatch(pictures: HostInput, options: DescribeOptions = {}): Promise<(readonly Caption[])[]> {
     this.model.eval();
-    return this.teller.tell(pictures, options);
+    return this.teller.tell(pictures, this.decodingFor(options));
   }
 
   /** Gives the memory of the model and its recordings back. */

@@ -53,12 +53,18 @@ export async function featureKey({ model, preprocessing }: Captioner): Promise<s
   return checkpointFingerprint(hash.digest(), preprocessing);
 }
 
+export interface LookHooks {
+  readonly onLook?: (done: number, total: number) => void;
+  /** Ends the looking early, with all that was seen in the store. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Looks at all pictures of a set once, those that the store knows excepted; from then on features come from there.
  *
  * Pictures are known by the pixels that the network sees, so names and places of files may change.
  */
-export async function lookOnce(captioner: Captioner, set: PictureSet, store: FeatureStore, onProgress?: (done: number, total: number) => void): Promise<Look> {
+export async function lookOnce(captioner: Captioner, set: PictureSet, store: FeatureStore, { onLook, signal }: LookHooks = {}): Promise<Look> {
   const { device, model, preprocessing } = captioner;
   const keys: string[] = [];
   const missing = new Map<string, number>();
@@ -76,14 +82,14 @@ export async function lookOnce(captioner: Captioner, set: PictureSet, store: Fea
   });
   const unseen = [...missing];
   try {
-    for (let first = 0; first < unseen.length; first += BATCH) {
+    for (let first = 0; first < unseen.length && !(signal?.aborted ?? false); first += BATCH) {
       const batch = unseen.slice(first, first + BATCH);
       const seen = Object.values(await look.run(await pictureBatch(set, batch.map(([, index]) => index), preprocessing)));
       const values = await Promise.all(seen.map((tensor) => tensor.read()));
       for (const [row, [key]] of batch.entries()) {
         await store.write(key, seen.map(({ shape: [rows, ...shape] }, i) => ({ dtype: "f32", shape, data: values[i].slice((row * values[i].length) / rows, ((row + 1) * values[i].length) / rows) })));
       }
-      onProgress?.(first + batch.length, unseen.length);
+      onLook?.(first + batch.length, unseen.length);
     }
   } finally {
     await store.flush();

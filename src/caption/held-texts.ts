@@ -1,7 +1,7 @@
 import { run } from "../autograd/run.ts";
 import { full, Tensor, tensor } from "../autograd/tensor.ts";
 import { appendWords, assign, concat, filterLogits, reorderRows, type BanSettings, type SamplingSettings } from "../autograd/ops/index.ts";
-import { storageBytes } from "../core/dtype.ts";
+import { storageBytes, type TypedArray } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import { indexSelect } from "../kernels/index-select.ts";
 import type { TextModel, TextStart, TextState } from "./text-model.ts";
@@ -101,6 +101,13 @@ export class HeldTexts {
     this.held.push(held);
     return held;
   }
+}
+
+/** Values on their way to the host; what reading throws is thrown where they are awaited, unless something else fails before. */
+export function reading(values: Tensor): Promise<TypedArray> {
+  const coming = values.read();
+  coming.catch(() => undefined);
+  return coming;
 }
 
 function hasRules({ repetitionPenalty = 1, noRepeatNgram = 0, minLength = 0 }: TextRules): boolean {

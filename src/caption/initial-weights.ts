@@ -10,6 +10,7 @@ import { GPT2LMHeadModel, type GPT2Config } from "../models/gpt2.ts";
 import type { ResNetConfig } from "../models/resnet.ts";
 import type { ViTConfig } from "../models/vit.ts";
 import type { Module } from "../nn/module.ts";
+import type { Flavour } from "./recipe.ts";
 import { modelConfig, SYSTEM, type ModelConfig } from "./systems.ts";
 
 /** A vision network that a file holds. */
@@ -88,7 +89,18 @@ export function withDecoder(config: ModelConfig, { vocabulary, positions, dim, l
   throw new CheckpointError(`${file}: the system "${config.system}" has a recurrent decoder, which takes no GPT-2`, "leave --decoder out, or choose story, prefix or cross");
 }
 
-/** Fills a GPT-2; its cross-attention, which no language model has, keeps its initial values. */
-export async function loadDecoder(gpt2: GPT2LMHeadModel, reader: CheckpointReader, { layout }: { readonly layout: FoundLayout }): Promise<void> {
+/**
+ * Fills a GPT-2; its cross-attention, which no language model has, keeps its initial values.
+ * @param flavour With cross-attention, `compat` gives the norm before the MLP to the cross-attention that now stands in its place, as
+ * published; the MLP's own begins as the identity. `fixed` leaves it where it was learned.
+ */
+export async function loadDecoder(gpt2: GPT2LMHeadModel, reader: CheckpointReader, { layout }: { readonly layout: FoundLayout }, flavour: Flavour): Promise<void> {
   await loadInto(gpt2, reader, { layout: layout.layout.name, prefix: layout.prefix, ignore: [/\.crossattention\./, /\.ln_cross_attn\./] });
+  if (flavour === "fixed") return;
+  for (const { ln_2, ln_cross_attn } of gpt2.transformer.h) {
+    if (ln_cross_attn === null) continue;
+    const learned = await ln_2.stateDict();
+    ln_2.loadStateDict(await ln_cross_attn.stateDict()); // the identity
+    ln_cross_attn.loadStateDict(learned);
+  }
 }

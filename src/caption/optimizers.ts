@@ -82,6 +82,11 @@ export class RunOptimizers {
     for (const { optimizer } of this.members) optimizer.accumulate();
   }
 
+  /** Forgets gradients, and which parameters had any. */
+  zeroGrad(): void {
+    for (const { optimizer } of this.members) optimizer.zeroGrad();
+  }
+
   /** Clips AdamW's gradients; Muon's updates have a norm of their own. */
   step(options: StepOptions): void {
     for (const { optimizer } of this.members) optimizer.step(optimizer === this.adamw ? options : {});

@@ -58,8 +58,7 @@ export async function prepareCaptioner(device: Device, source: PictureSource, re
   const maxLength = Math.min(longest, recipe.text.maxLength) + 1;
   const captioner = Captioner.make(device, { model: sized(recipe.model, codec, maxLength), maxLength }, codec, recipe.picture, recipe.seed);
   if (encoder !== undefined) await loadEncoder(captioner.model.vision!, encoder, findEncoder(encoder));
-  if (decoder !== undefined) await loadDecoder(gpt2Of(captioner.model) as GPT2LMHeadModel, decoder, findDecoder(decoder));
-  captioner.model.checkpointBlocks(recipe.training.checkpointing);
+  if (decoder !== undefined) await loadDecoder(gpt2Of(captioner.model) as GPT2LMHeadModel, decoder, findDecoder(decoder), recipe.recipe);
   return captioner;
 }
 

@@ -5,7 +5,7 @@ import type { CheckpointReader } from "../checkpoint/reader.ts";
 import { CheckpointError, InputError } from "../core/errors.ts";
 import { gpt2ConfigOf, recurrentConfigOf, resnetConfigOf, vitConfigOf, type GPT2Hints, type ShapeOf, type ViTHints } from "../models/config-of.ts";
 import { GPT2LMHeadModel } from "../models/gpt2.ts";
-import { ResNet } from "../models/resnet.ts";
+import { ResNet, type ResNetConfig } from "../models/resnet.ts";
 import { VisionTransformer } from "../models/vit.ts";
 import type { Builder } from "../nn/layers.ts";
 import { uninitialised, type Module } from "../nn/module.ts";
@@ -13,6 +13,7 @@ import { EncDec } from "./encdec.ts";
 import { Prefix } from "./prefix.ts";
 import { Story } from "./story.ts";
 import { Storyteller } from "./storyteller.ts";
+import type { ModelConfig, SystemName } from "./systems.ts";
 import { VisionGPT2 } from "./vision-gpt2.ts";
 
 /** What no tensor tells of a model. */
@@ -21,22 +22,28 @@ export interface PublishedHints {
   readonly gpt2?: GPT2Hints;
   /** Heads of the transformer over the tokens of a `prefix` model; published: 8. */
   readonly prefixHeads?: number;
+  /** The network of a `storyteller`, whose file holds none; its weights are still to be loaded. Without it, features come from outside. */
+  readonly backbone?: ResNetConfig;
 }
 
-/** A model with published weights, by what it is. */
+type ConfigOf<System extends SystemName> = Extract<ModelConfig, { readonly system: System }>;
+
+/** A model with published weights, by what it is; a captioner's with its configuration. */
 export type Published =
   | { readonly kind: "resnet"; readonly model: ResNet }
   | { readonly kind: "vit"; readonly model: VisionTransformer }
   | { readonly kind: "gpt2"; readonly model: GPT2LMHeadModel }
-  | { readonly kind: "vision-gpt2"; readonly model: VisionGPT2 }
-  | { readonly kind: "story"; readonly model: Story }
-  | { readonly kind: "storyteller"; readonly model: Storyteller }
-  | { readonly kind: "prefix"; readonly model: Prefix }
-  | { readonly kind: "encdec"; readonly model: EncDec };
+  | { readonly kind: "vision-gpt2"; readonly model: VisionGPT2; readonly config: ConfigOf<"cross"> }
+  | { readonly kind: "story"; readonly model: Story; readonly config: ConfigOf<"story"> }
+  | { readonly kind: "storyteller"; readonly model: Storyteller; readonly config: ConfigOf<"storyteller"> }
+  | { readonly kind: "prefix"; readonly model: Prefix; readonly config: ConfigOf<"prefix"> }
+  | { readonly kind: "encdec"; readonly model: EncDec; readonly config: ConfigOf<"encdec"> };
 
 /** One kind of file: by which layouts it is known, and how its model is made. */
 interface Kind {
   readonly layout: string;
+  /** Of captioners. */
+  readonly system?: SystemName;
   build(builder: Builder, shapeOf: ShapeOf, hints: PublishedHints): Published;
 }
 
@@ -44,20 +51,30 @@ const under = (shapeOf: ShapeOf, prefix: string): ShapeOf => (key) => shapeOf(pr
 
 const EXACT = { activation: "gelu" } as const;
 
+const HUGGING_FACE = "Hugging Face VisionEncoderDecoder";
+
 /** Whole systems first: their files hold the keys of their parts too. */
 const KINDS: readonly Kind[] = [
-  { layout: "Hugging Face VisionEncoderDecoder", build: (builder, shapeOf, { vit, gpt2 }) => visionGPT2(builder, shapeOf, { vit: { eps: 1e-12, ...vit }, gpt2 }, "last") },
-  { layout: "ViT and GPT-2 with cross_attn", build: (builder, shapeOf, { vit, gpt2 }) => visionGPT2(builder, shapeOf, { vit, gpt2: { ...EXACT, ...gpt2 } }, "each") },
+  { layout: HUGGING_FACE, system: "cross", build: (builder, shapeOf, { vit, gpt2 }) => visionGPT2(builder, shapeOf, { vit: { eps: 1e-12, ...vit }, gpt2 }, "last") },
+  { layout: "ViT and GPT-2 with cross_attn", system: "cross", build: (builder, shapeOf, { vit, gpt2 }) => visionGPT2(builder, shapeOf, { vit, gpt2: { ...EXACT, ...gpt2 } }, "each") },
   {
     layout: "story",
-    build: (builder, shapeOf, { gpt2 }) => ({ kind: "story", model: new Story(builder, { encoder: resnetConfigOf(under(shapeOf, "encoder.cnn.")), gpt2: gpt2ConfigOf(under(shapeOf, "gpt2."), gpt2) }) }),
+    system: "story",
+    build: (builder, shapeOf, { gpt2 }) => {
+      const config = { system: "story", encoder: resnetConfigOf(under(shapeOf, "encoder.cnn.")), gpt2: gpt2ConfigOf(under(shapeOf, "gpt2."), gpt2) } as const;
+      return { kind: "story", model: new Story(builder, config), config };
+    },
   },
-  { layout: "prefix", build: prefix },
+  { layout: "prefix", system: "prefix", build: prefix },
   {
     layout: "encdec",
-    build: (builder, shapeOf) => ({ kind: "encdec", model: new EncDec(builder, { encoder: resnetConfigOf(under(shapeOf, "body.")), decoder: recurrentConfigOf(under(shapeOf, "decoder.")) }) }),
+    system: "encdec",
+    build: (builder, shapeOf) => {
+      const config = { system: "encdec", encoder: resnetConfigOf(under(shapeOf, "body.")), decoder: recurrentConfigOf(under(shapeOf, "decoder.")) } as const;
+      return { kind: "encdec", model: new EncDec(builder, config), config };
+    },
   },
-  { layout: "storyteller", build: storyteller },
+  { layout: "storyteller", system: "storyteller", build: storyteller },
   { layout: "torchvision ResNet", build: (builder, shapeOf) => ({ kind: "resnet", model: new ResNet(builder, resnetConfigOf(shapeOf)) }) },
   { layout: "timm ViT", build: (builder, shapeOf, { vit }) => ({ kind: "vit", model: new VisionTransformer(builder, vitConfigOf(shapeOf, vit)) }) },
   { layout: "Hugging Face ViT", build: (builder, shapeOf, { vit }) => ({ kind: "vit", model: new VisionTransformer(builder, vitConfigOf(shapeOf, { eps: 1e-12, ...vit })) }) },
@@ -67,7 +84,8 @@ const KINDS: readonly Kind[] = [
 function visionGPT2(builder: Builder, shapeOf: ShapeOf, { vit, gpt2 }: PublishedHints, looksAt: "last" | "each"): Published {
   const encoder = vitConfigOf(under(shapeOf, "encoder."), vit);
   const decoder = gpt2ConfigOf(under(shapeOf, "decoder."), gpt2);
-  return { kind: "vision-gpt2", model: new VisionGPT2(builder, { encoder, decoder, looksAt }) };
+  const config = { system: "cross", encoder, decoder, looksAt } as const;
+  return { kind: "vision-gpt2", model: new VisionGPT2(builder, config), config };
 }
 
 function prefix(builder: Builder, shapeOf: ShapeOf, { vit, gpt2, prefixHeads = 8 }: PublishedHints): Published {
@@ -80,6 +98,7 @@ function prefix(builder: Builder, shapeOf: ShapeOf, { vit, gpt2, prefixHeads = 8
   let layers = 0;
   while (shapeOf(`vision_transformer_encoder.layers.${layers}.linear1.weight`) !== undefined) layers++;
   const config = {
+    system: "prefix",
     encoder: vitConfigOf(under(shapeOf, "visual_encoder."), vit),
     embedding: shapeOf("vision_proj.weight")![0],
     hidden: linears.slice(0, -1),
@@ -88,14 +107,28 @@ function prefix(builder: Builder, shapeOf: ShapeOf, { vit, gpt2, prefixHeads = 8
     heads: prefixHeads,
     feedForward: shapeOf("vision_transformer_encoder.layers.0.linear1.weight")?.[0] ?? 0,
     gpt2: decoder,
-  };
-  return { kind: "prefix", model: new Prefix(builder, config) };
+  } as const;
+  return { kind: "prefix", model: new Prefix(builder, config), config };
 }
 
-function storyteller(builder: Builder, shapeOf: ShapeOf): Published {
+function storyteller(builder: Builder, shapeOf: ShapeOf, { backbone }: PublishedHints): Published {
   const decoder = recurrentConfigOf(under(shapeOf, "decoder."));
   const [, features] = shapeOf("encoder.fc.weight")!;
-  return { kind: "storyteller", model: new Storyteller(builder, { backbone: null, grid: 1, features, attention: null, decoder }) };
+  const config = { system: "storyteller", backbone: backbone ?? null, grid: 1, features, attention: null, decoder } as const;
+  const model = new Storyteller(builder, config);
+  const channels = model.backbone?.channels ?? features;
+  if (channels === features) return { kind: "storyteller", model, config };
+  model.dispose();
+  throw new InputError(`the vision network must give ${features} features of a picture, on which this storyteller works; got one that gives ${channels}`, "published ones work on a ResNet-50");
+}
+
+/**
+ * Which captioner a file holds, told from the names of its tensors; null for a network that is none by itself.
+ * @throws CheckpointError if it holds no known model.
+ */
+export function publishedSystem(reader: CheckpointReader): { readonly system: SystemName; readonly huggingFace: boolean } | null {
+  const { kind: { system, layout } } = recognise(reader);
+  return system === undefined ? null : { system, huggingFace: layout === HUGGING_FACE };
 }
 
 /** What of the model stands where in a file. @throws CheckpointError if it holds no known model. */
@@ -121,7 +154,8 @@ export async function loadPublished(builder: Builder, reader: CheckpointReader, 
   const { kind, found } = recognise(reader);
   const published = named(reader.file, () => uninitialised(() => kind.build(builder, (key) => storedShape(key, found, reader.tensors), hints)));
   const model: Module = published.model;
-  return { ...published, report: await loadInto(model, reader, { layout: found.layout.name, prefix: found.prefix }) };
+  const ignore = hints.backbone === undefined ? [] : [/^backbone\./];
+  return { ...published, report: await loadInto(model, reader, { layout: found.layout.name, prefix: found.prefix, ignore }) };
 }
 
 /** What an action returns; its errors about sizes say of which file. */
@@ -135,13 +169,13 @@ function named<T>(file: string, action: () => T): T {
 }
 
 /**
- * What a `config.json` of Hugging Face says that tensors don't.
+ * What a `config.json` of Hugging Face says that tensors don't; beside its own fields, `prefix_heads` of a `prefix` model.
  * @throws InputError for a ViT or GPT-2 of a kind that is not supported.
  */
 export function hintsOf(config: unknown): PublishedHints {
   const fields = (typeof config === "object" && config !== null ? config : {}) as Record<string, unknown>;
   const number = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
-  if (fields.model_type === "vision-encoder-decoder") return { ...hintsOf(fields.encoder), ...hintsOf(fields.decoder) };
+  if (fields.model_type === "vision-encoder-decoder") return { ...hintsOf(fields.encoder), ...hintsOf(fields.decoder), ...given({ prefixHeads: number(fields.prefix_heads) }) };
   if (fields.model_type === "vit") {
     if (fields.hidden_act !== undefined && fields.hidden_act !== "gelu") throw new InputError(`config.json: hidden_act must be "gelu"; got ${JSON.stringify(fields.hidden_act)}`);
     return { vit: given({ heads: number(fields.num_attention_heads), eps: number(fields.layer_norm_eps) }) };

@@ -1,7 +1,8 @@
-import { dictionaryOf, flag, listOf, nullable, number, oneOf, readBy, record, text, variantOf, whole, withDefault, type Reader } from "../core/schema.ts";
+import { dictionaryOf, FieldError, flag, listOf, nullable, number, oneOf, readBy, record, text, variantOf, whole, withDefault, type Reader } from "../core/schema.ts";
 import { parseAugmentation, type Augmentation } from "../data/augment.ts";
 import { parsePreprocessing, type Preprocessing } from "../data/preprocess.ts";
-import { modelConfig, SYSTEMS, type ModelConfig, type SystemName } from "./systems.ts";
+import { TOKENIZER_NAMES, type TokenizerName } from "./scoring.ts";
+import { modelConfig, SYSTEM, SYSTEMS, type ModelConfig, type SystemName } from "./systems.ts";
 
 /** `compat` does what the published project does, with its quirks; `fixed` mends them. */
 export const FLAVOURS = ["compat", "fixed"] as const;
@@ -29,6 +30,8 @@ export interface TextRecipe {
   readonly trainsPads: boolean;
   /** Whether the first word is learned as what follows the start word, with which generation begins. */
   readonly trainsFirst: boolean;
+  /** Chance that a word is hidden from the decoder in training, which must then tell from the picture how to go on: it learns fewer habits, such as which colour goes with which shape. */
+  readonly wordDropout: number;
   /** Share of the steps at the beginning that use the first caption of each picture alone; then one is drawn. One wording first makes the picture's part easier to find. */
   readonly firstCaption: number;
 }
@@ -51,9 +54,10 @@ export interface Stage {
   readonly parts: readonly string[];
 }
 
-/** Learning from rewards after the captions themselves: texts are drawn, and those that score above the greedy one become likelier. */
+/** Learning from rewards after the captions themselves: texts are drawn, and those that score above the others about a picture become likelier. */
 export interface RewardRecipe {
   readonly epochs: number;
+  /** Of AdamW; Muon's changes in the same proportion. */
   readonly learningRate: number;
   /** Texts that are drawn for each picture. */
   readonly samples: number;
@@ -112,13 +116,14 @@ export interface Recipe {
   readonly augment: Augmentation | null;
   readonly text: TextRecipe;
   readonly training: TrainingRecipe;
+  /** How captions are cut into tokens where they are scored, unless another way is asked for. */
+  readonly scoring: { readonly tokenizer: TokenizerName };
 }
 
 const share = number(0, 1);
 const rate = number(0, 1000);
 
-/** Reads a recipe from JSON. @throws FieldError that names the field at fault. */
-export const recipe: Reader<Recipe> = record<Recipe>({
+const fields: Reader<Recipe> = record<Recipe>({
   system: oneOf(...SYSTEMS),
   recipe: oneOf(...FLAVOURS),
   size: oneOf(...SIZES),
@@ -137,6 +142,7 @@ export const recipe: Reader<Recipe> = record<Recipe>({
     trainsEnd: flag,
     trainsPads: flag,
     trainsFirst: flag,
+    wordDropout: withDefault(number(0, 0.99), 0),
     firstCaption: share,
   }),
   training: record<TrainingRecipe>({
@@ -163,6 +169,18 @@ export const recipe: Reader<Recipe> = record<Recipe>({
     checkpointing: flag,
     validations: whole(1, 100_000),
     patience: nullable(whole(1)),
-    reward: withDefault(nullable(record<RewardRecipe>({ epochs: whole(1), learningRate: rate, samples: whole(1, 64), temperature: number(0.01, 10) })), null),
+    reward: withDefault(nullable(record<RewardRecipe>({ epochs: whole(1), learningRate: rate, samples: whole(2, 64), temperature: number(0.01, 10) })), null),
   }),
+  scoring: withDefault(record<Recipe["scoring"]>({ tokenizer: oneOf(...TOKENIZER_NAMES) }), { tokenizer: "words" }),
 });
+
+/** Reads a recipe from JSON. @throws FieldError that names the field at fault. */
+export const recipe: Reader<Recipe> = (value, at) => {
+  const read = fields(value, at);
+  const { system, model, training } = read;
+  if (model.system !== system) throw new FieldError("model.system", `model.system must be "${system}", as system is; got "${model.system}"`, "leave model out, or change both");
+  const part = oneOf(...SYSTEM[system].parts.map(([name]) => name));
+  for (const name of Object.keys(training.rates)) part(name, `training.rates.${name}`);
+  training.stages.forEach((stage, i) => stage.parts.forEach((name, j) => part(name, `training.stages[${i}].parts[${j}]`)));
+  return read;
+};

@@ -1,5 +1,7 @@
 import { HALF, PREPROCESSING, squash, type Preprocessing } from "../data/preprocess.ts";
+import { NO_AUGMENTATION, type Augmentation } from "../data/augment.ts";
 import type { SceneCounts } from "../data/pictures.ts";
+import type { SceneText } from "../data/scene-grammar.ts";
 import { GPT2, type GPT2Config } from "../models/gpt2.ts";
 import { RESNET, type ResNetConfig } from "../models/resnet.ts";
 import { VIT, type ViTConfig } from "../models/vit.ts";
@@ -13,6 +15,10 @@ export interface RecipeChoice {
   readonly size: Size;
   /** How many captioned pictures there are to train on; null for the embedded scenes. */
   readonly pictures: number | null;
+  /** Of the scenes' captions. Default 1. */
+  readonly languages?: number;
+  /** What is told of scenes. Default: a caption. */
+  readonly text?: SceneText;
 }
 
 /** Scenes that a run uses where nothing else is asked for. */
@@ -33,7 +39,7 @@ const MANY_PICTURES = 1000;
 /** The recipe of a system: published at size `full`, otherwise made for adapters and data sets of that size. */
 export function recipeFor(choice: RecipeChoice): Recipe {
   const { system, recipe, size } = choice;
-  const base = { system, recipe, size, seed: 1, encoder: null, decoder: null, augment: null };
+  const base = { system, recipe, size, seed: 1, encoder: null, decoder: null, augment: null, scoring: { tokenizer: "words" } } as const;
   return size === "full" ? { ...base, ...published(system, recipe) } : { ...base, ...own(choice) };
 }
 
@@ -66,7 +72,7 @@ const QUICK: TrainingRecipe = {
   reward: null,
 };
 
-const WORDS: TextRecipe = { vocabulary: "words", size: 2048, minFrequency: 1, punctuation: "unicode", maxLength: 60, trainsEnd: true, trainsPads: false, trainsFirst: true, firstCaption: 0 };
+const WORDS: TextRecipe = { vocabulary: "words", size: 2048, minFrequency: 1, punctuation: "unicode", maxLength: 60, trainsEnd: true, trainsPads: false, trainsFirst: true, wordDropout: 0, firstCaption: 0 };
 
 function gpt2(dim: number, layers: number): GPT2Config {
   return { vocabulary: LATER, positions: LATER, dim, layers, heads: dim / 16, mlp: 4 * dim, eps: 1e-5, activation: "gelu_tanh", crossAttention: null };
@@ -76,12 +82,23 @@ function vit(image: number, patch: number, dim: number, depth: number): ViTConfi
   return { image, patch, dim, depth, heads: dim / 16, mlp: 2 * dim, qkvBias: true, eps: 1e-6, pool: "mean", norm: true, pooler: false, classes: 0 };
 }
 
-function own({ system, recipe, size, pictures }: RecipeChoice): Rest {
+/** Sentences must be told apart in stories, which are also longer. */
+const CAPTIONS: Partial<TextRecipe> = { maxLength: 40, firstCaption: 0.4 };
+const STORIES: Partial<TextRecipe> = { maxLength: 80, firstCaption: 0.4, punctuation: "sentences" };
+
+/** The first caption is of the first language: where there are several, none comes first. Each language takes about as long as one alone. */
+function sceneLearning(system: SystemName, languages: number, text: TextRecipe): Pick<Rest, "text" | "training"> {
+  const training = { ...QUICK, ...SCENE_TRAINING[system] };
+  if (languages === 1) return { text, training };
+  return { text: { ...text, firstCaption: 0 }, training: { ...training, epochs: training.epochs * languages } };
+}
+
+function own({ system, recipe, size, pictures, languages = 1, text: told = "caption" }: RecipeChoice): Rest {
   const tiny = size === "tiny";
   const side = pictures === null ? 32 : tiny ? 64 : 128;
   const text: TextRecipe = { ...WORDS, ...quirks(system, recipe) };
   const model = ownModel(system, tiny, side, pictures === null);
-  if (pictures === null) return { model, picture: squash(side), text: { ...text, maxLength: 40, firstCaption: 0.4 }, training: { ...QUICK, ...SCENE_TRAINING[system] } };
+  if (pictures === null) return { model, picture: squash(side), ...sceneLearning(system, languages, { ...text, ...(told === "story" ? STORIES : CAPTIONS) }) };
   const batchSize = pictures < MANY_PICTURES ? 8 : 32;
   const stepsPerEpoch = Math.max(1, Math.floor(pictures / batchSize));
   const epochs = Math.max(FOLDER_EPOCHS, Math.ceil(FOLDER_STEPS / stepsPerEpoch));
@@ -148,6 +165,20 @@ const FROZEN = { encoder: 0, "encoder-top": 0 } as const;
 
 const GPT2_TEXT: TextRecipe = { ...WORDS, vocabulary: "gpt2", minFrequency: 1 };
 
+/** Of system 4: pictures and captions of photographs bear it. */
+const CROSS_AUGMENTATION: Augmentation = {
+  ...NO_AUGMENTATION,
+  flip: 0.5,
+  brightness: [0.8, 1.2],
+  contrast: [0.8, 1.2],
+  saturation: [0.8, 1.2],
+  hue: [-0.05, 0.05],
+  shiftScaleRotate: { shift: 0.0625, scale: 0.1, rotate: 15, probability: 0.5, border: "reflect" },
+};
+
+/** Of system 5: resized to 256, cut to 224, flipped. */
+const ENCDEC_AUGMENTATION: Augmentation = { ...NO_AUGMENTATION, flip: 0.5, crop: { kind: "window", resize: 256, crop: 224 } };
+
 /** What `compat` does otherwise than it should: the end is not learned, or pads are, or the first word never follows a start. */
 function quirks(system: SystemName, recipe: Flavour): Partial<TextRecipe> {
   if (recipe === "fixed") return {};
@@ -197,6 +228,7 @@ function published(system: SystemName, recipe: Flavour): Rest {
         encoder: "vit-base-timm",
         decoder: "gpt2",
         picture: halfSquash,
+        augment: CROSS_AUGMENTATION,
         text: { ...text, maxLength: 50 },
         training: {
           ...ADAMW,
@@ -212,7 +244,8 @@ function published(system: SystemName, recipe: Flavour): Rest {
       return {
         model: { system, encoder: resnet50, grid: 1, attention: null, decoder: { cell: "lstm", vocabulary: LATER, embedding: 256, hidden: 512 } },
         encoder: "resnet50",
-        picture: PREPROCESSING.imagenetV1,
+        picture: PREPROCESSING.imagenetSquash,
+        augment: ENCDEC_AUGMENTATION,
         text: { ...text, maxLength: 50 },
         training: { ...ADAMW, learningRate: 1e-3, weightDecay: 0, epochs: 5, batchSize: 128, rates: FROZEN },
       };

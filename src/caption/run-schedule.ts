@@ -43,10 +43,15 @@ export class RunSchedule {
     return this.plateau === null ? rates : { share: this.plateau.state.rate };
   }
 
-  /** Takes the result of a validation. */
-  validated(loss: number, best: boolean): void {
-    this.plateau?.update(loss);
+  /** Takes the result of a validation; the loss is null where it moves no rate. */
+  validated(loss: number | null, best: boolean): void {
+    if (loss !== null) this.plateau?.update(loss);
     this.bad = best ? 0 : this.bad + 1;
+  }
+
+  /** Captions are learned: patience begins anew. */
+  beginRewards(): void {
+    this.bad = 0;
   }
 }
 

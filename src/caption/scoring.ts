@@ -10,13 +10,14 @@ import { rougeL } from "../metrics/rouge.ts";
 import type { Synonyms } from "../metrics/synonyms.ts";
 import { tokenOverlap, type Overlap } from "../metrics/token-overlap.ts";
 
+export const TOKENIZER_NAMES = ["words", "coco"] as const;
+export type TokenizerName = (typeof TOKENIZER_NAMES)[number];
+
 /** How captions and references are cut into tokens for all scores but rouge-score's, which has its own way. */
 export const TOKENIZERS = {
   words: { tokens: (text: string): readonly string[] => wordsOf(text), about: "words in lower case, without punctuation" },
   coco: { tokens: cocoTokens, about: "tokens as coco-caption makes them" },
-} as const;
-
-export type TokenizerName = keyof typeof TOKENIZERS;
+} as const satisfies Record<TokenizerName, unknown>;
 
 /** A caption that a model gave, with what it is held against. */
 export interface CaptionToScore {

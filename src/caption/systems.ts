@@ -1,6 +1,7 @@
-import { listOf, nullable, oneOf, record, variantOf, whole, type Reader } from "../core/schema.ts";
+import { listOf, nullable, oneOf, record, variantOf, whole, withDefault, type Reader } from "../core/schema.ts";
 import { gpt2Config, recurrentConfig, regionAttention, resnetConfig, size, vitConfig } from "../models/config-schema.ts";
 import type { GPT2LMHeadModel } from "../models/gpt2.ts";
+import type { AttentionChoice } from "../models/region-attention.ts";
 import type { Builder } from "../nn/layers.ts";
 import type { CaptionModel } from "./caption-model.ts";
 import { EncDec, type EncDecConfig } from "./encdec.ts";
@@ -101,5 +102,5 @@ export const modelConfig: Reader<ModelConfig> = variantOf<ModelConfig>("system",
   storyteller: record({ system: named as Reader<"storyteller">, backbone: nullable(resnetConfig), grid: size, features: whole(0), attention: regionAttention, decoder: recurrentConfig }),
   prefix: record({ system: named as Reader<"prefix">, encoder: vitConfig, embedding: size, hidden: listOf(size), tokens: size, layers: whole(0), heads: size, feedForward: whole(0), gpt2: gpt2Config }),
   cross: record({ system: named as Reader<"cross">, encoder: vitConfig, decoder: gpt2Config, looksAt: oneOf("last", "each") }),
-  encdec: record({ system: named as Reader<"encdec">, encoder: resnetConfig, decoder: recurrentConfig }),
+  encdec: record({ system: named as Reader<"encdec">, encoder: resnetConfig, grid: withDefault<number | undefined>(size, undefined), attention: withDefault<AttentionChoice | null | undefined>(regionAttention, undefined), decoder: recurrentConfig }),
 });

@@ -1,16 +1,19 @@
 import { InputError } from "../core/errors.ts";
+import { number, oneOf, record, whole, withDefault, type Reader } from "../core/schema.ts";
 import type { HostInput } from "../core/host-tensor.ts";
 import type { TextCodec } from "../data/text-codec.ts";
 import type { Device } from "../device/device.ts";
 import { fromPictures, type CaptionModel } from "./caption-model.ts";
 import { beamDecoder, wordByWordDecoder, type SequenceDecoder } from "./decode.ts";
 
-/** How texts are made. Nothing of it need be given. */
+/** How texts are made. What is not given is as the captioner's own {@link DecodingDefaults} say, and else as it stands here. */
 export interface DescribeOptions {
-  /** Texts that are followed at a time; 1 takes the likeliest word each time. Default 1. */
+  /** Texts that are followed at a time; 1 takes the likeliest word each time. Default 1, or as many as there are candidates. */
   readonly beam?: number;
   /** Exponent of the length in beam scores; larger favours longer texts. Default 0.7. */
   readonly lengthPenalty?: number;
+  /** What happens in a beam when a text ends, see `BeamOptions.rule`. Default `full`. */
+  readonly beamRule?: "narrow" | "full";
   /** Draws words by chance instead; without a beam. */
   readonly sampling?: SamplingOptions;
   /** Texts for each picture, the best first: at most as many as the beam is wide, where there is one. Default 1. */
@@ -25,9 +28,12 @@ export interface DescribeOptions {
   readonly repetitionPenalty?: number;
   /** The language to speak, by its tag, such as `<de>`. Default: the first that the captioner knows. */
   readonly language?: string;
-  /** Called with each piece of text as it comes; without a beam. */
+  /** Called with each piece of text as it comes; without a beam, where one text is made for each picture. */
   readonly onText?: (picture: number, text: string) => void;
 }
+
+/** How a captioner makes texts where nothing else is asked for: published ones have settings of their own. */
+export type DecodingDefaults = Pick<DescribeOptions, "beam" | "lengthPenalty" | "beamRule" | "sampling" | "minLength" | "noRepeatNgram" | "repetitionPenalty">;
 
 export interface SamplingOptions {
   /** Divides the logits: below 1 nearer to the likeliest word, above 1 freer. Default 1. */
@@ -38,6 +44,32 @@ export interface SamplingOptions {
   readonly topP?: number;
   /** The same seed draws the same texts. Default 0. */
   readonly seed?: number;
+}
+
+const optional = <T>(reader: Reader<T>): Reader<T | undefined> => withDefault<T | undefined>(reader, undefined);
+const penalty = optional(number(0, 1000));
+const count = optional(whole(0, 2 ** 16));
+
+/** Reads {@link DecodingDefaults} from JSON. */
+export const decodingDefaults: Reader<DecodingDefaults> = record<DecodingDefaults>({
+  beam: optional(whole(1, 128)),
+  lengthPenalty: optional(number(-1000, 1000)),
+  beamRule: optional(oneOf("narrow", "full")),
+  sampling: optional(record<SamplingOptions>({ temperature: penalty, topK: optional(whole(0)), topP: optional(number(0, 1)), seed: optional(whole(0, 2 ** 32 - 1)) })),
+  minLength: count,
+  noRepeatNgram: count,
+  repetitionPenalty: penalty,
+});
+
+/**
+ * The options with the captioner's defaults where nothing was asked for: whoever asks for a beam draws nothing, and whoever
+ * draws has no beam.
+ */
+export function withDefaults<T extends DescribeOptions>(options: T, defaults: DecodingDefaults): T {
+  const asked = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+  const { beam, sampling, ...rules } = defaults;
+  const way = asked.beam !== undefined || asked.sampling !== undefined ? {} : sampling !== undefined ? { sampling } : { beam: Math.max(beam ?? 1, asked.candidates ?? 1) };
+  return { ...rules, ...way, ...asked };
 }
 
 /** A text for one picture. */
@@ -71,7 +103,8 @@ export class Teller {
    * @throws InputError for options that exclude each other, or a language that the vocabulary has no tag for.
    */
   async tell(pictures: HostInput, options: DescribeOptions): Promise<(readonly Caption[])[]> {
-    const { candidates = 1, onText } = options;
+    const { candidates = 1 } = options;
+    const onText = candidates === 1 ? options.onText : undefined;
     const streams = onText && Array.from({ length: pictures.shape[0] }, () => this.codec.stream());
     this.onWord = onText === undefined ? null : (row, word) => {
       const added = streams![row].push(word);
@@ -103,7 +136,7 @@ export class Teller {
     if (beam === 1 && candidates > 1 && sampling === undefined) throw new InputError(`describe: the likeliest words make one text; got ${candidates} candidates`, "use a beam, or sampling");
     const text = fromPictures(this.model, maxLength, this.given(language));
     const rules = { maxLength, end: this.codec.end, minLength: options.minLength, noRepeatNgram: options.noRepeatNgram, repetitionPenalty: options.repetitionPenalty };
-    if (beam > 1) return beamDecoder(this.device, text, { ...rules, width: beam, alpha: lengthPenalty, rule: "full" });
+    if (beam > 1) return beamDecoder(this.device, text, { ...rules, width: beam, alpha: lengthPenalty, rule: options.beamRule ?? "full" });
     const { seed = 0, ...filters } = sampling ?? {};
     return wordByWordDecoder(this.device, text, {
       ...rules,

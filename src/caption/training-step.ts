@@ -1,5 +1,5 @@
 import { autocast } from "../autograd/autocast.ts";
-import { affine } from "../autograd/ops/index.ts";
+import { mul } from "../autograd/ops/index.ts";
 import { recorded, type RecordedStep } from "../autograd/recorded.ts";
 import { noGrad } from "../autograd/tape.ts";
 import type { Tensor } from "../autograd/tensor.ts";
@@ -7,11 +7,11 @@ import type { HostInput } from "../core/host-tensor.ts";
 import type { Device } from "../device/device.ts";
 import type { CompileProgress } from "../device/pipelines.ts";
 import type { Recording } from "../device/recording.ts";
-import type { Batch } from "../train/batches.ts";
 import type { LossScaler } from "../train/loss-scaler.ts";
 import type { CaptionModel } from "./caption-model.ts";
 import type { RunOptimizers } from "./optimizers.ts";
 import type { Recipe } from "./recipe.ts";
+import { IGNORED } from "../models/gpt2.ts";
 import { partOf } from "./systems.ts";
 
 /** Parts that belong to the vision network. */
@@ -22,9 +22,39 @@ export function neverTrainsVision({ training: { rates, batchNorm } }: Pick<Recip
   return batchNorm === "frozen" && VISION.every((part) => rates[part] === 0);
 }
 
+/** What a step makes smaller: a mean over the rows of a batch. */
+export interface Objective {
+  /** From what is seen and the batch's other tensors → []. */
+  loss(model: CaptionModel, seen: readonly Tensor[], texts: readonly Tensor[]): Tensor;
+  /** How much some rows of a batch count for in its mean. */
+  weight(texts: readonly HostInput[]): number;
+}
+
+/** The mean cross-entropy of the words that are asked for; of words and next words i32 [B, T]. */
+export const CROSS_ENTROPY: Objective = {
+  loss: (model, seen, [words, next]) => model.loss(seen, words, next),
+  weight: ([, { data }]) => (data as Int32Array).reduce((count, word) => count + (word === IGNORED ? 0 : 1), 0),
+};
+
+/** One step's inputs: what is seen, and what its objective takes; the rows of each are the first axis. */
+export interface StepInputs {
+  readonly seen: readonly HostInput[];
+  readonly texts: readonly HostInput[];
+}
+
 export interface StepNumbers {
   readonly loss: Promise<number>;
   readonly gradientNorm: Promise<number>;
+}
+
+export interface StepOptions {
+  /** Default: {@link CROSS_ENTROPY}. */
+  readonly objective?: Objective;
+  /** Whether batches hold what the vision network has made of the pictures, instead of pictures. */
+  readonly looked?: boolean;
+  /** For f16. */
+  readonly scaler?: LossScaler | null;
+  readonly onCompile?: CompileProgress;
 }
 
 /** The steps of a run: which part of the model is trained, in how many pieces, in what precision. */
@@ -33,6 +63,7 @@ export class TrainingStep {
   private readonly model: CaptionModel;
   private readonly optimizer: RunOptimizers;
   private readonly recipe: Pick<Recipe, "system" | "training">;
+  private readonly objective: Objective;
   private readonly scaler: LossScaler | null;
   private readonly looked: boolean;
   private readonly onCompile: CompileProgress | undefined;
@@ -41,15 +72,12 @@ export class TrainingStep {
   private apply: RecordedStep<{ gradientNorm: Tensor }> | null = null;
   private stage = -1;
 
-  /**
-   * @param looked Whether batches hold what the vision network has made of the pictures, instead of pictures.
-   * @param scaler For f16.
-   */
-  constructor(device: Device, model: CaptionModel, optimizer: RunOptimizers, recipe: Pick<Recipe, "system" | "training">, looked = false, scaler: LossScaler | null = null, onCompile?: CompileProgress) {
+  constructor(device: Device, model: CaptionModel, optimizer: RunOptimizers, recipe: Pick<Recipe, "system" | "training">, { objective = CROSS_ENTROPY, looked = false, scaler = null, onCompile }: StepOptions = {}) {
     this.device = device;
     this.model = model;
     this.optimizer = optimizer;
     this.recipe = recipe;
+    this.objective = objective;
     this.looked = looked;
     this.scaler = scaler;
     this.onCompile = onCompile;
@@ -67,21 +95,27 @@ export class TrainingStep {
   }
 
   /** Trains on a batch; the numbers come when the device is through. */
-  async run({ seen, words, next }: Batch, epoch: number): Promise<StepNumbers> {
+  async run({ seen, texts }: StepInputs, epoch: number): Promise<StepNumbers> {
     this.enterStage(epoch);
     const { accumulate } = this.recipe.training;
-    const inputs = [...seen, words, next];
+    const inputs = [...seen, ...texts];
     if (accumulate === 1) {
-      this.whole ??= recorded(this.device, "training step", (...given) => this.update(given), { onCompile: this.onCompile });
+      this.whole ??= recorded(this.device, "training step", (...given) => this.update(given, seen.length), { onCompile: this.onCompile });
       const { loss, gradientNorm } = await this.whole.run(...inputs);
       return { loss: loss.item(), gradientNorm: gradientNorm.item() };
     }
-    this.piece ??= recorded(this.device, "part of a training step", (...given) => this.accumulate(given), { onCompile: this.onCompile });
+    this.piece ??= recorded(this.device, "part of a training step", (share, ...given) => this.accumulate(share, given, seen.length), { onCompile: this.onCompile });
     this.apply ??= recorded(this.device, "update", () => this.applyGradients());
+    const whole = this.objective.weight(texts);
     const losses: Promise<number>[] = [];
-    for (let part = 0; part < accumulate; part++) losses.push((await this.piece.run(...inputs.map((input) => rowsOf(input, part, accumulate)))).loss.item());
+    for (let part = 0; part < accumulate; part++) {
+      const rows = inputs.map((input) => rowsOf(input, part, accumulate));
+      const share = this.objective.weight(rows.slice(seen.length)) / whole; // the mean over the batch is none of the parts' means: some have fewer words
+      const { loss } = await this.piece.run({ shape: [], data: Float32Array.of(share) }, ...rows);
+      losses.push(loss.item().then((value) => (share === 0 ? 0 : share * value)));
+    }
     const { gradientNorm } = await this.apply.run();
-    return { loss: Promise.all(losses).then((each) => each.reduce((sum, loss) => sum + loss, 0) / accumulate), gradientNorm: gradientNorm.item() };
+    return { loss: Promise.all(losses).then((each) => each.reduce((sum, loss) => sum + loss, 0)), gradientNorm: gradientNorm.item() };
   }
 
   dispose(): void {
@@ -98,22 +132,23 @@ export class TrainingStep {
     if (stage === this.stage) return;
     this.stage = stage;
     this.dispose();
+    this.optimizer.zeroGrad();
     for (const [name, parameter] of this.model.namedParameters()) {
       const part = partOf(this.recipe.system, name);
       parameter.requiresGrad = (rates[part] ?? 1) > 0 && (stages[stage]?.parts.includes(part) ?? true);
     }
   }
 
-  private update(given: readonly Tensor[]): { loss: Tensor; gradientNorm: Tensor } {
-    const loss = this.loss(given);
+  private update(given: readonly Tensor[], seen: number): { loss: Tensor; gradientNorm: Tensor } {
+    const loss = this.loss(given, seen);
     (this.scaler?.scale(loss) ?? loss).backward();
     return { loss, ...this.applyGradients() };
   }
 
-  private accumulate(given: readonly Tensor[]): { loss: Tensor } {
-    const loss = this.loss(given);
-    const share = affine(loss, 1 / this.recipe.training.accumulate, 0);
-    (this.scaler?.scale(share) ?? share).backward();
+  private accumulate(share: Tensor, given: readonly Tensor[], seen: number): { loss: Tensor } {
+    const loss = this.loss(given, seen);
+    const part = mul(loss, share);
+    (this.scaler?.scale(part) ?? part).backward();
     this.optimizer.accumulate();
     return { loss };
   }
@@ -124,14 +159,15 @@ export class TrainingStep {
     return { gradientNorm: this.optimizer.gradientNorm };
   }
 
-  private loss(given: readonly Tensor[]): Tensor {
+  /** @param seen How many of the inputs are what is seen. */
+  private loss(given: readonly Tensor[], seen: number): Tensor {
     const { model } = this;
     const { batchNorm, precision } = this.recipe.training;
-    const [seen, [words, next]] = [given.slice(0, -2), given.slice(-2)];
+    const [inputs, texts] = [given.slice(0, seen), given.slice(seen)];
     model.train();
     if (batchNorm === "frozen") model.vision?.eval();
-    const look = (): readonly Tensor[] => (this.looked ? seen : this.trainsVision() ? model.see(seen[0]) : noGrad(() => model.see(seen[0])));
-    const loss = (): Tensor => model.loss(look(), words, next);
+    const look = (): readonly Tensor[] => (this.looked ? inputs : this.trainsVision() ? model.see(inputs[0]) : noGrad(() => model.see(inputs[0])));
+    const loss = (): Tensor => this.objective.loss(model, look(), texts);
     return precision === "f16" ? autocast(loss) : loss();
   }
 

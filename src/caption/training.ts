@@ -10,9 +10,10 @@ import { LossScaler } from "../train/loss-scaler.ts";
 import { OPTIMIZER_PREFIX, type Captioner } from "./captioner.ts";
 import { lookOnce, type FeatureStore } from "./features.ts";
 import { RunOptimizers } from "./optimizers.ts";
-import type { Recipe } from "./recipe.ts";
+import type { Recipe, RewardRecipe } from "./recipe.ts";
 import { RunSchedule, type ScheduleState } from "./run-schedule.ts";
-import { neverTrainsVision, TrainingStep } from "./training-step.ts";
+import { CaptionReward, policyObjective, RewardedDraws } from "./reward.ts";
+import { neverTrainsVision, TrainingStep, type Objective, type StepInputs } from "./training-step.ts";
 
 /** Pictures of the validation set that are used at each validation. */
 const VALIDATION_PICTURES = 64;
@@ -33,6 +34,8 @@ export interface StepProgress {
   readonly step: number;
   readonly steps: number;
   readonly loss: number;
+  /** Mean CIDEr-D of the texts that were drawn; null where captions themselves are learned. */
+  readonly reward: number | null;
   readonly learningRate: number;
   readonly gradientNorm: number;
   readonly picturesPerSecond: number;
@@ -50,6 +53,8 @@ export interface ValidationReport {
   readonly epoch: number;
   readonly step: number;
   readonly loss: number;
+  /** CIDEr-D of the likeliest texts, which then decides what is best; null where captions themselves are learned. */
+  readonly reward: number | null;
   readonly best: boolean;
   readonly samples: readonly SampleCaption[];
 }
@@ -77,6 +82,8 @@ export interface TrainingHooks {
 /** What a checkpoint keeps of a run's course. */
 export interface RunState extends TrainerState {
   readonly bestLoss: number | null;
+  /** CIDEr-D of the best checkpoint, where the recipe has rewards. */
+  readonly bestReward: number | null;
   readonly schedule: ScheduleState;
 }
 
@@ -103,23 +110,28 @@ export interface TrainingResult {
  *
  * Each step is recorded once and replayed; at most two are under way. A resumed run continues with the same batches,
  * learning rates and optimiser state, so that on one adapter it ends with the same bits as one that never stopped. Where
- * the vision network is never trained and pictures are not changed at random, each is looked at once.
+ * the vision network is never trained and pictures are not changed at random, each is looked at once. Where the recipe has rewards,
+ * they are learned from after the captions; captions that stop getting better make place for them at once.
  * @param openFeatures Where what a frozen vision network sees is kept; called where there is one.
  * @throws InputError if the recipe cannot be followed. @throws SightlineError if the loss stops being a number.
  */
 export async function trainCaptioner(captioner: Captioner, source: PictureSource, recipe: Recipe, openFeatures: () => Promise<FeatureStore>, hooks: TrainingHooks = {}, resume?: ResumePoint): Promise<TrainingResult> {
   const { device, model, codec, preprocessing, config } = captioner;
-  const { epochs, batchSize, accumulate, precision, muonRate } = recipe.training;
+  const { epochs, batchSize, accumulate, precision, muonRate, learningRate, reward } = recipe.training;
   if (precision === "f16" && muonRate > 0) throw new InputError("training.precision f16 needs training.muonRate 0: Muon does not skip steps that overflow", "set one of them");
 
+  if (reward !== null && learningRate === 0) throw new InputError("training.reward needs training.learningRate above 0, against which its own is measured; got 0");
+  model.checkpointBlocks(recipe.training.checkpointing);
+
   const lookedOnce = neverTrainsVision(recipe) && recipe.augment === null && model.vision !== null;
-  const lookOf = async (set: PictureSet): Promise<Look> => (lookedOnce ? lookOnce(captioner, set, await openFeatures(), hooks.onLook) : lookAtPictures(set, preprocessing));
-  const { trainsEnd, trainsPads, trainsFirst, firstCaption } = recipe.text;
-  const options = { text: { codec, length: config.maxLength, trainsEnd, trainsPads, trainsFirst }, batchSize, firstCaptionEpochs: firstCaption * epochs, seed: recipe.seed };
+  const lookOf = async (set: PictureSet): Promise<Look> => (lookedOnce ? lookOnce(captioner, set, await openFeatures(), hooks) : lookAtPictures(set, preprocessing));
+  const { trainsEnd, trainsPads, trainsFirst, wordDropout, firstCaption } = recipe.text;
+  const options = { text: { codec, length: config.maxLength, trainsEnd, trainsPads, trainsFirst, wordDropout }, batchSize, firstCaptionEpochs: firstCaption * epochs, seed: recipe.seed };
   const trainLook = recipe.augment === null ? await lookOf(source.train) : lookAtPictures(source.train, preprocessing, recipe.augment, recipe.seed);
   const batches = new Batches(source.train, { ...options, look: trainLook });
   if (batches.batchSize % accumulate !== 0) throw new InputError(`training.accumulate must divide the pictures of a step, ${batches.batchSize}; got ${accumulate}`, "change it or training.batchSize");
-  const steps = epochs * batches.perEpoch;
+  const captionSteps = epochs * batches.perEpoch;
+  const steps = captionSteps + (reward?.epochs ?? 0) * batches.perEpoch;
   if (steps === 0) throw new InputError(`trainCaptioner: ${source.name} and ${epochs} epochs give no training step`);
   hooks.onStart?.(steps);
 
@@ -129,16 +141,19 @@ export async function trainCaptioner(captioner: Captioner, source: PictureSource
     optimizer.loadStateDict(withoutPrefix(resume.tensors, OPTIMIZER_PREFIX));
     scaler?.loadStateDict(withoutPrefix(resume.tensors, SCALER_PREFIX));
   }
-  const schedule = new RunSchedule(recipe.training, steps, batches.perEpoch, resume?.state.schedule);
-  const trainStep = new TrainingStep(device, model, optimizer, recipe, lookedOnce, scaler, hooks.onCompile);
+  const schedule = new RunSchedule(recipe.training, captionSteps, batches.perEpoch, resume?.state.schedule);
+  const stepOptions = { looked: lookedOnce, scaler, onCompile: hooks.onCompile };
+  const captionStep = new TrainingStep(device, model, optimizer, recipe, stepOptions);
+  const rewarded = reward && makeRewarded(captioner, source, reward, recipe.seed, lookedOnce);
+  const rewardStep = rewarded && new TrainingStep(device, model, optimizer, recipe, { ...stepOptions, objective: rewarded.objective });
   const held = new Batches(source.validation, { ...options, batchSize: Math.min(batchSize, VALIDATION_PICTURES), look: source.validation === source.train && recipe.augment === null ? trainLook : await lookOf(source.validation) });
   const validation = makeValidation(captioner, held, source.validation, lookedOnce, firstCaption === 1 ? "first" : "all");
   const validateEvery = Math.max(1, Math.round(steps / recipe.training.validations));
 
-  let bestLoss = resume?.state.bestLoss ?? null;
+  let { bestLoss, bestReward } = resume?.state ?? { bestLoss: null, bestReward: null };
   const save = async (step: number, kind: "last" | "best"): Promise<void> => {
     if (hooks.save === undefined) return;
-    const trainer: RunState = { epoch: Math.floor(step / batches.perEpoch), step, bestLoss, schedule: schedule.state, source: source.name };
+    const trainer: RunState = { epoch: Math.floor(step / batches.perEpoch), step, bestLoss, bestReward, schedule: schedule.state, source: source.name };
     const own = [...(await model.stateDict())];
     if (kind === "best") return hooks.save({ tensors: new Map(own), metadata: captioner.metadata({ recipe }) }, kind);
     const tensors = new Map([...own, ...withPrefix(await optimizer.stateDict(), OPTIMIZER_PREFIX), ...withPrefix((await scaler?.stateDict()) ?? new Map(), SCALER_PREFIX)]);
@@ -156,7 +171,7 @@ export async function trainCaptioner(captioner: Captioner, source: PictureSource
   let secondsPerStep = 0;
   let lastTime = begun;
   /** Waits for a step's numbers and passes them on; called one step late, so that the device never waits for the host. */
-  const report = async (done: number, share: number, previous: Promise<void>, loss: Promise<number>, gradientNorm: Promise<number>): Promise<void> => {
+  const report = async (done: number, share: number, reward: number | null, previous: Promise<void>, loss: Promise<number>, gradientNorm: Promise<number>): Promise<void> => {
     const [, lossValue, normValue] = await Promise.all([previous, loss, gradientNorm]);
     checkLoss("loss", lossValue, done);
     const now = performance.now();
@@ -166,11 +181,12 @@ export async function trainCaptioner(captioner: Captioner, source: PictureSource
     secondsPerStep = counted <= 2 ? seconds : secondsPerStep + (seconds - secondsPerStep) / Math.min(RATE_STEPS, counted - 1);
     hooks.onStep?.({
       epoch: Math.ceil(done / batches.perEpoch),
-      epochs,
+      epochs: epochs + (recipe.training.reward?.epochs ?? 0),
       step: done,
       steps,
       loss: lossValue,
-      learningRate: recipe.training.learningRate * share,
+      reward,
+      learningRate: learningRate * share,
       gradientNorm: normValue,
       picturesPerSecond: batches.batchSize / secondsPerStep,
       secondsLeft: secondsPerStep * (steps - done),
@@ -179,38 +195,69 @@ export async function trainCaptioner(captioner: Captioner, source: PictureSource
 
   let pending = Promise.resolve();
   while (step < steps && !(hooks.signal?.aborted ?? false) && !schedule.isExhausted) {
-    const { share, momentum } = schedule.at(step);
+    const { share, momentum } = step < captionSteps ? schedule.at(step) : { share: reward!.learningRate / learningRate, momentum: recipe.training.betas[0] };
     optimizer.setRate(share, momentum);
-    const { loss, gradientNorm } = await trainStep.run(await batches.at(step), step / batches.perEpoch);
+    const { seen, words, next } = await batches.at(step);
+    const drawn = step < captionSteps ? null : await rewarded!.draws.of(seen, batches.indicesAt(step), step);
+    const inputs: StepInputs = drawn ?? { seen, texts: [words, next] };
+    const { loss, gradientNorm } = await (drawn === null ? captionStep : rewardStep!).run(inputs, step / batches.perEpoch);
     step++;
     const previous = pending;
-    pending = report(step, share, previous, loss, gradientNorm);
+    pending = report(step, share, drawn?.reward ?? null, previous, loss, gradientNorm);
     pending.catch(() => undefined); // what it throws is thrown by the next await of it
     await previous;
-    if (step % validateEvery === 0 || step === steps) {
+    if (step % validateEvery === 0 || step === captionSteps || step === steps) {
       await pending;
       pending = Promise.resolve();
       const validationLoss = await validation.loss();
       checkLoss("validation loss", validationLoss, step); // a model that is beyond it has no word to say
       const samples = await validation.samples();
-      const best = bestLoss === null || validationLoss < bestLoss;
-      if (best) bestLoss = validationLoss;
-      schedule.validated(validationLoss, best);
+      const reached = step;
+      const isLower = bestLoss === null || validationLoss < bestLoss;
+      // The loss chooses among those that learned captions; whoever learns from rewards must say better texts than the one it chose.
+      const score = rewarded !== null && (drawn !== null || isLower) ? await rewarded.validate() : null;
+      const best = drawn === null ? isLower : score! > (bestReward ?? -Infinity);
+      if (drawn === null && best) bestLoss = validationLoss;
+      if (best) bestReward = score;
+      schedule.validated(drawn === null ? validationLoss : null, best);
+      if (drawn === null && reward !== null && (schedule.isExhausted || step === captionSteps)) {
+        step = captionSteps;
+        schedule.beginRewards();
+      }
       if (best) await save(step, "best"); // before "last", which says what the best loss is
       await save(step, "last");
-      hooks.onValidation?.({ epoch: Math.ceil(step / batches.perEpoch), step, loss: validationLoss, best, samples });
+      hooks.onValidation?.({ epoch: Math.ceil(reached / batches.perEpoch), step: reached, loss: validationLoss, reward: drawn && score, best, samples });
       lastTime = performance.now();
     }
   }
   await pending;
   const stopped = step < steps && !schedule.isExhausted;
   if (stopped) await save(step, "last");
-  const { dispatches } = trainStep;
-  trainStep.dispose();
+  const dispatches = captionStep.dispatches || (rewardStep?.dispatches ?? 0);
+  captionStep.dispose();
+  rewardStep?.dispose();
+  rewarded?.draws.dispose();
   validation.dispose();
   optimizer.dispose();
   scaler?.dispose();
   return { step, steps, stopped, early: step < steps && !stopped, seconds: (performance.now() - begun) / 1000, dispatches };
+}
+
+/** What learning from rewards needs. */
+interface Rewarded {
+  readonly draws: RewardedDraws;
+  readonly objective: Objective;
+  /** CIDEr-D of the likeliest texts for some pictures. */
+  validate(): Promise<number>;
+}
+
+function makeRewarded(captioner: Captioner, { train, validation }: PictureSource, recipe: RewardRecipe, seed: number, looked: boolean): Rewarded {
+  const scores = new CaptionReward(train);
+  return {
+    draws: new RewardedDraws(captioner, train, scores, recipe, seed, looked),
+    objective: policyObjective(recipe),
+    validate: () => scores.ofSet(captioner, validation, Math.min(validation.length, VALIDATION_PICTURES)),
+  };
 }
 
 interface Validation {

@@ -2,12 +2,11 @@ import { DeviceGenerator } from "../autograd/random.ts";
 import { recorded, type RecordedStep } from "../autograd/recorded.ts";
 import { noGrad } from "../autograd/tape.ts";
 import { full, type Tensor } from "../autograd/tensor.ts";
-import { addLogProbs, argmax, assign, equal, gather, reshape, sampleFrom, where, type SamplingSettings } from "../autograd/ops/index.ts";
-import type { TypedArray } from "../core/dtype.ts";
+import { argmax, equal, gather, reshape, sampleFrom, takeWords, where, type SamplingSettings } from "../autograd/ops/index.ts";
 import { SightlineError } from "../core/errors.ts";
 import type { HostInput } from "../core/host-tensor.ts";
 import type { Device } from "../device/device.ts";
-import { HeldTexts, type TextOptions } from "./held-texts.ts";
+import { HeldTexts, reading, type TextOptions } from "./held-texts.ts";
 import { endedAt, NOTHING, type Hypothesis, type SequenceDecoder } from "./hypothesis.ts";
 import type { TextModel } from "./text-model.ts";
 
@@ -15,8 +14,11 @@ import type { TextModel } from "./text-model.ts";
 const AHEAD = 3;
 
 export interface WordByWordOptions extends TextOptions {
-  /** Draws the words, instead of taking the likeliest each time. The same seed draws the same texts for the same inputs. */
-  readonly sampling?: Omit<SamplingSettings, "repetitionPenalty"> & { readonly seed: number };
+  /**
+   * Draws the words, instead of taking the likeliest each time. The same seed draws the same texts for the same inputs; a generator
+   * goes on from where it stands.
+   */
+  readonly sampling?: Omit<SamplingSettings, "repetitionPenalty"> & { readonly seed: number | DeviceGenerator };
   /** Texts that are drawn for each row of the inputs, which the model sees once. Default 1. */
   readonly candidates?: number;
   /** Called with each word as it comes, for each text that goes on: of which row of the inputs, and of which candidate. */
@@ -28,13 +30,6 @@ function likeliest(logits: Tensor): Tensor {
   const words = argmax(logits);
   const chosen = reshape(gather(logits, 1, reshape(words, [words.size, 1])), [words.size]);
   return where(equal(chosen, chosen), words, full(logits.device, [1], -1, "i32"));
-}
-
-/** A value on its way to the host; what reading throws is thrown where it is awaited, unless something else fails before. */
-export function reading(values: Tensor): Promise<TypedArray> {
-  const coming = values.read();
-  coming.catch(() => undefined);
-  return coming;
 }
 
 /** What lives from one step to the next. */
@@ -59,13 +54,13 @@ export class WordByWord implements SequenceDecoder {
     const { end, sampling, candidates = 1 } = options;
     this.options = options;
     this.batch = batch;
-    this.generator = new DeviceGenerator(device, sampling?.seed ?? 0);
+    const seed = sampling?.seed ?? 0;
+    this.generator = typeof seed === "number" ? new DeviceGenerator(device, seed) : seed;
     const choose = (logits: Tensor): { words: Tensor } => {
-      const { texts, last, sums } = this.begun!;
-      const left = texts.ruled(logits, sampling);
+      const begun = this.begun!;
+      const left = begun.texts.ruled(logits, sampling);
       const words = sampling === undefined ? likeliest(left) : sampleFrom(left, this.generator);
-      addLogProbs(sums, logits, { words, last, end });
-      assign(last, words);
+      takeWords(begun, logits, words, end);
       return { words };
     };
     this.start = recorded(device, "first word", (...inputs) =>
@@ -81,8 +76,8 @@ export class WordByWord implements SequenceDecoder {
   }
 
   async decode(...inputs: readonly HostInput[]): Promise<readonly (readonly Hypothesis[])[]> {
-    const { maxLength, end, candidates = 1, onWord } = this.options;
-    this.generator.state = { ...this.generator.state, counter: 0 };
+    const { maxLength, end, candidates = 1, onWord, sampling } = this.options;
+    if (typeof sampling?.seed === "number") this.generator.state = { ...this.generator.state, counter: 0 };
     const coming = [reading((await this.start.run(...inputs)).words)];
     const { texts: { limit }, sums } = this.begun!;
     if (limit === 0) return Array.from({ length: this.batch }, () => Array.from({ length: candidates }, () => NOTHING));

@@ -55,7 +55,7 @@ export function readConfigFile(path: string): ConfigFile {
   if (errors.length > 0) {
     const [{ error, offset }] = errors;
     const column = offset - source.lastIndexOf("\n", offset - 1);
-    throw new InputError(`${path}, line ${lineAt(offset)}, column ${column}: the file must be JSON; got ${printParseErrorCode(error)}`, "correct it there");
+    throw new InputError(`${path}, line ${lineAt(offset)}, column ${column}: the file must be JSON; got an error, ${inWords(printParseErrorCode(error))}`, "correct it there");
   }
   if (tree === undefined || tree.type !== "object") throw new InputError(`${path}: the file must be a JSON object of settings; got ${tree?.type ?? "nothing"}`, 'such as {"training": {"epochs": 5}}');
   const lineOf = (field: string): number => {
@@ -67,6 +67,11 @@ export function readConfigFile(path: string): ConfigFile {
     return 1;
   };
   return { path, value: valueOf(tree) as Readonly<Record<string, unknown>>, lineOf };
+}
+
+/** `CommaExpected` → `comma expected`. */
+function inWords(code: string): string {
+  return code.replace(/(?!^)([A-Z])/g, " $1").toLowerCase();
 }
 
 /** The values of a tree; fields named `__proto__` are fields like others. */

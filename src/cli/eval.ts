@@ -1,46 +1,53 @@
 import { basename } from "node:path";
-import { Captioner } from "../caption/captioner.ts";
-import { evaluate } from "../caption/evaluate.ts";
-import { loadSafetensors } from "../checkpoint/files.ts";
+import { evaluate, type Evaluation } from "../caption/evaluate.ts";
+import { TOKENIZERS, type TokenizerName } from "../caption/scoring.ts";
+import { writeFileAtomically } from "../checkpoint/files.ts";
 import { InputError } from "../core/errors.ts";
 import type { PictureSet } from "../data/pictures.ts";
 import type { Preprocessing } from "../data/preprocess.ts";
 import type { AdapterPreference } from "../device/adapter.ts";
+import { readSynonyms } from "../metrics/files.ts";
 import { findFolder, openFolder, parseChoice, reopen, type OpenedData } from "./data-choice.ts";
+import { decodingOf, showDecoding, type DecodingFlags } from "./decoding-options.ts";
+import { evaluationTerms, evaluationWarnings, showAllLengths, showEvaluations } from "./evaluations.ts";
 import { duration } from "./format.ts";
+import { openCaptioner, type CaptionerFiles } from "./open-captioner.ts";
 import type { EvaluatedSplit } from "./options.ts";
+import { perImageCsv } from "./per-image.ts";
 import { Progress } from "./progress.ts";
 import { writeReport } from "./report.ts";
-import { findModel } from "./run-folder.ts";
-import { scoringTerms, showScores } from "./scores.ts";
 import { withDevice } from "./session.ts";
 import { note, print } from "./terminal.ts";
 
-export interface EvalOptions {
+export interface EvalOptions extends DecodingFlags, CaptionerFiles {
   readonly model?: string;
   readonly data?: string;
   /** Default: test, or all where another folder is given. */
   readonly split?: EvaluatedSplit;
-  readonly beam: number;
-  readonly lengthPenalty: number;
+  readonly tokenizer: TokenizerName;
   readonly json?: boolean;
+  /** With `json`: each image's caption and scores, too. */
+  readonly perImage?: boolean;
+  readonly csv?: string;
   readonly out?: string;
   readonly adapter: AdapterPreference;
 }
 
 /** `sightline eval`. */
 export async function evaluateModel(options: EvalOptions, command: string): Promise<number> {
-  const { beam, lengthPenalty } = options;
+  const { tokenizer, json = false, perImage = false } = options;
+  const asked = decodingOf(options);
   const split = options.split ?? (options.data === undefined ? "test" : "all");
-  const model = findModel(options.model);
-  const checkpoint = await loadSafetensors(model);
+  if (perImage && !json) throw new InputError("--per-image adds each image's scores to the JSON; got no --json", "add it, or write a table with --csv FILE");
+  const synonyms = await readSynonyms();
   const progress = new Progress(process.stderr);
   try {
     return await withDevice(options.adapter, async (device) => {
-      const captioner = await Captioner.fromCheckpoint(device, checkpoint, model);
+      const { captioner, file: model, metadata } = await openCaptioner(device, options.model, { vocab: options.vocab, encoder: options.encoder });
       note(device.summary);
       note(`model ${model}`);
-      const data = await openData(options.data, split, checkpoint.metadata.data, model, captioner.preprocessing, progress);
+      const decoding = captioner.decodingFor(asked);
+      const data = await openData(options.data, split, metadata.data, model, captioner.preprocessing, progress);
       progress.stop();
       note(data.summary);
       const notices = options.data !== undefined || data.remark === null ? [] : [data.remark];
@@ -48,18 +55,28 @@ export async function evaluateModel(options: EvalOptions, command: string): Prom
       const set = setOf(data, split);
 
       const begun = performance.now();
-      const { pictures, scores } = await evaluate(captioner, set, { beam, lengthPenalty }, (done, total) => progress.update("scoring", done, total, `${done} of ${total} pictures`));
+      const evaluations = await evaluate(captioner, set, { ...decoding, tokenizer, synonyms }, (done, total) => progress.update("captioning", done, total, `${done} of ${total} captions`));
       progress.stop();
       const seconds = (performance.now() - begun) / 1000;
-      const terms = scoringTerms(scores, options.data === undefined && data.scoredOnTraining ? "the ones trained on" : split, beam);
-      if (options.json) print(JSON.stringify({ model, data: data.source.name, split, beam, lengthPenalty, adapter: device.adapter, seconds, tokeniser: "lower case, without punctuation and symbols, split on white space", scores }));
-      else {
+      const captions = evaluations.flatMap(({ pictures, language }) => pictures.map((picture) => ({ ...picture, language })));
+      const warnings = evaluationWarnings(evaluations, set.length);
+      const terms = evaluationTerms(evaluations, options.data === undefined && data.scoredOnTraining ? "the ones trained on" : split, showDecoding(decoding));
+      for (const line of warnings) note(`note: ${line}`);
+      if (json) {
+        const { beam = 1, lengthPenalty = 0.7 } = decoding;
+        const made = { model, data: data.source.name, split, beam, lengthPenalty, decoding: showDecoding(decoding), tokeniser: TOKENIZERS[tokenizer].about, adapter: device.adapter, seconds };
+        print(JSON.stringify({ ...made, notes: [...data.warnings, ...notices, ...warnings], ...resultsOf(evaluations, perImage) }));
+      } else {
         print(`scores of ${model}: ${terms}`);
-        for (const line of showScores(scores)) print(line);
+        for (const line of [...showEvaluations(evaluations), ...showAllLengths(evaluations)]) print(line);
+      }
+      if (options.csv !== undefined) {
+        await writeFileAtomically(options.csv, [Buffer.from(perImageCsv(captions))]);
+        note(`scores of each image ${options.csv}`);
       }
       if (options.out !== undefined) {
         const shown = { name: data.title, summary: data.summary, set };
-        await writeReport(options.out, { device, captioner, data: shown, pictures, scores, terms, notices, timings: [["scoring", `${duration(seconds)} for ${scores.images} pictures`], ["model", basename(model)]], command });
+        await writeReport(options.out, { device, captioner, data: shown, evaluations, terms, notices, timings: [["captions and scores", `${duration(seconds)} for ${captions.length}`], ["model", basename(model)]], command });
         note(`report ${options.out}`);
       }
       captioner.dispose();
@@ -68,6 +85,14 @@ export async function evaluateModel(options: EvalOptions, command: string): Prom
   } finally {
     progress.stop();
   }
+}
+
+/** The scores as JSON has them: those of the captions, or a list with those of each language. */
+function resultsOf(evaluations: readonly Evaluation[], perImage: boolean): object {
+  const results = evaluations.map(({ language, scores, pictures }) => ({ language, scores, ...(perImage && { images: pictures.map(({ index: _, ids: __, ...picture }) => picture) }) }));
+  if (evaluations.length > 1) return { languages: results };
+  const [{ language, ...result }] = results;
+  return language === null ? result : { language, ...result };
 }
 
 /** The data set asked for, or the one that the model was trained with. */

@@ -3,10 +3,12 @@ import type { Captioner } from "../caption/captioner.ts";
 import { evaluate } from "../caption/evaluate.ts";
 import { loadSafetensors } from "../checkpoint/files.ts";
 import type { Device } from "../device/device.ts";
+import { readSynonyms } from "../metrics/files.ts";
+import { showDecoding } from "./decoding-options.ts";
+import { evaluationTerms, evaluationWarnings, showEvaluations } from "./evaluations.ts";
 import { duration, megabytes } from "./format.ts";
 import type { Progress } from "./progress.ts";
 import { writeReport } from "./report.ts";
-import { scoringTerms, showScores } from "./scores.ts";
 import { print } from "./terminal.ts";
 import type { TrainingPlan } from "./train-plan.ts";
 
@@ -17,31 +19,32 @@ import type { TrainingPlan } from "./train-plan.ts";
 export async function finishRun(device: Device, { run, recipe, data, command }: TrainingPlan, captioner: Captioner, progress: Progress, dispatches?: number): Promise<number> {
   if (existsSync(run.best)) captioner.load((await loadSafetensors(run.best)).tensors, run.best);
   const begun = performance.now();
-  const { pictures, scores } = await evaluate(captioner, data.source.test, {}, (done, total) => progress.update("scoring", done, total, `${done} of ${total} pictures`));
+  const { test } = data.source;
+  const evaluations = await evaluate(captioner, test, { synonyms: await readSynonyms() }, (done, total) => progress.update("scoring", done, total, `${done} of ${total} captions`));
   progress.stop();
   const seconds = (performance.now() - begun) / 1000;
-  const terms = scoringTerms(scores, data.scoredOnTraining ? "the ones trained on" : "test", 1);
+  const terms = evaluationTerms(evaluations, data.scoredOnTraining ? "the ones trained on" : "test", showDecoding({}));
 
   print();
   print(`scores of the best checkpoint: ${terms}`);
-  for (const line of showScores(scores)) print(line);
+  for (const line of showEvaluations(evaluations)) print(line);
+  for (const line of evaluationWarnings(evaluations, test.length)) print(`note: ${line}`);
 
   const timings: readonly (readonly [string, string])[] = [
-    ["scoring", `${duration(seconds)} for ${scores.images} pictures`],
+    ["captions and scores", `${duration(seconds)} for ${evaluations.reduce((sum, { scores }) => sum + scores.images, 0)} captions`],
     ...(dispatches === undefined ? [] : [["GPU commands a training step", String(dispatches)] as const]),
     ["most GPU memory", `${megabytes(device.memory().peakBytes)}`],
   ];
   await writeReport(run.report, {
     device,
     captioner,
-    data: { name: data.title, summary: data.summary, set: data.source.test },
-    pictures,
-    scores,
+    data: { name: data.title, summary: data.summary, set: test },
+    evaluations,
     terms,
     notices: data.remark === null ? [] : [data.remark],
     timings,
     command,
-    training: { metrics: run.metrics, recipe },
+    training: { metrics: run.metrics, recipe, config: run.config },
   });
 
   print();

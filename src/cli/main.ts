@@ -2,15 +2,16 @@ import { Command, CommanderError, Option } from "commander";
 import { FLAVOURS, SIZES } from "../caption/recipe.ts";
 import { SYSTEM, SYSTEMS } from "../caption/systems.ts";
 import { LANGUAGES, SCENE_TEXTS } from "../data/scene-grammar.ts";
-import { caption, type CaptionOptions } from "./caption.ts";
 import { convert, FLOAT_DTYPES, type ConvertOptions } from "./convert.ts";
 import { checkData, type DataCheckOptions } from "./data-check.ts";
+import { decodingOptions, modelOptions } from "./decoding-options.ts";
 import { doctor, probe, PROBES, type Probe } from "./doctor.ts";
 import { evaluateModel, type EvalOptions } from "./eval.ts";
 import { showFailure } from "./failure.ts";
 import { inspect, type InspectOptions } from "./inspect.ts";
-import { adapterOption, atLeastZero, byteCount, holdOut, languageList, positiveNumber, SPLITS, wholeNumber } from "./options.ts";
+import { adapterOption, byteCount, holdOut, languageList, positiveNumber, SPLITS, tokenizerOption, wholeNumber } from "./options.ts";
 import { pullWeights, type PullVerbOptions } from "./pull.ts";
+import { tell, type TellingVerb, type TellOptions } from "./tell.ts";
 import { plain, surviveClosedPipes } from "./terminal.ts";
 import { score, type ScoreOptions } from "./score.ts";
 import { train } from "./train.ts";
@@ -46,6 +47,7 @@ program
   .option("--out <folder>", "where the run is written, a new or empty folder (default: runs/SYSTEM-DATE-TIME)")
   .option("--resume <run>", "continue a run: its folder, or a checkpoint in it")
   .option("--epochs <n>", "times that each picture is seen", wholeNumber(1, 100_000))
+  .option("--reward-epochs <n>", "epochs after these in which texts are drawn, and those with a higher CIDEr-D become likelier", wholeNumber(1, 100_000))
   .option("--batch <n>", "pictures a step", wholeNumber(1, 65_536))
   .option("--accumulate <n>", "parts that a step is computed in: more of them need less memory", wholeNumber(1, 65_536))
   .option("--lr <x>", "highest learning rate of AdamW; that of Muon changes in the same proportion", positiveNumber)
@@ -73,30 +75,58 @@ program
   )
   .action((options: TrainOptions) => run(true, () => train(options, commandLine())));
 
-program
-  .command("caption")
-  .description("Say what is on pictures: a line for each.")
-  .argument("<pictures...>", "JPEG or PNG files")
-  .option("--model <run>", "the folder of a run, or a .safetensors file (default: the newest run)")
-  .option("--beam <n>", "captions that are followed at a time; 1 takes the likeliest word each time", wholeNumber(1, MOST_BEAMS), 1)
-  .option("--length-penalty <a>", "exponent of the length in beam scores; larger favours longer captions", atLeastZero, 0.7)
-  .option("--json", "print an object a line: file, caption, score, model")
-  .addOption(adapterOption())
-  .addHelpText("after", examples(["sightline caption picture.jpg", "sightline caption photos/*.jpg --model runs/my-photos", "sightline caption picture.jpg --json | jq .caption"], "A picture that cannot be read is named on stderr; the others are captioned, and the exit code is 1.\nFor programs call `npx sightline` or `npm run -s caption`: npm's own lines would stand before the JSON."))
-  .action((pictures: string[], options: CaptionOptions) => run(false, () => caption(pictures, { ...options, verbose: isVerbose() })));
+const TELLING: Readonly<Record<TellingVerb, { readonly description: string; readonly examples: readonly string[]; readonly more: string }>> = {
+  caption: {
+    description: "Say what is on pictures: a line for each.",
+    examples: ["sightline caption picture.jpg", "sightline caption photos --model runs/my-photos", "sightline caption photos/*.jpg --beam 4 --n 3", "sightline caption photos --json | jq .caption", "sightline caption - --model vit-gpt2 < picture.jpg", "sightline caption photos --model storyteller/best_model.pth --encoder resnet50-0676ba61.pth"],
+    more: "Without options, texts are made as the model's own settings say.",
+  },
+  story: {
+    description: "Tell a story of each picture: longer texts, no three words twice where the model did not learn to end.",
+    examples: ["sightline story picture.jpg", "sightline story photos --model vlm_model.pt --csv > stories.csv", "sightline story picture.jpg --temperature 0.8 --top-p 0.95 --seed 3"],
+    more: "Any captioner tells; those that learned captions alone tell short stories.",
+  },
+};
 
-program
+for (const [verb, { description, examples: lines, more }] of Object.entries(TELLING) as [TellingVerb, (typeof TELLING)[TellingVerb]][]) {
+  const telling = program
+    .command(verb)
+    .description(description)
+    .argument("<pictures...>", "JPEG or PNG files, folders of them, patterns in quotes, or - for one on standard input")
+    .option("--model <run>", "a run's folder, a file of weights (published ones too), or the name of pulled weights (default: the newest run)")
+    .option("--vocab <file>", "the words or tokens of a published model: vocab.pkl, JSON, tokenizer.json (default: what lies beside it)")
+    .option("--encoder <file|name>", "the ResNet of a published storyteller, which works on features (default: the pulled resnet50)")
+    .option("--recursive", "also look into the folders in a folder");
+  for (const option of decodingOptions()) telling.addOption(option);
+  telling
+    .option("--n <n>", "texts for each picture, the best first, with their scores", wholeNumber(1, MOST_BEAMS), 1)
+    .option("--json", "print an object a line: file, caption, score, ended, model, system, and candidates where there are several")
+    .option("--csv", "print a table of file, caption, score")
+    .addOption(adapterOption())
+    .addHelpText("after", examples(lines, `${more}\nA score is the sum of the words' log p; with a beam it is divided by the length to the power of --length-penalty.\nA picture that cannot be read is named on stderr; the others are told of, and the exit code is 1.\nFor programs call \`npx sightline\` or \`npm run -s ${verb}\`: npm's own lines would stand before the JSON.`))
+    .action((pictures: string[], options: TellOptions) => run(false, () => tell(verb, pictures, { ...options, verbose: isVerbose() })));
+}
+
+const evalVerb = program
   .command("eval")
   .description("Score a model's captions against the references.")
-  .option("--model <run>", "the folder of a run, or a .safetensors file (default: the newest run)")
   .option("--data <folder>", "a folder of captioned pictures (default: the pictures that the model was trained with)")
   .addOption(new Option("--split <name>", "which of the pictures (default: test, or all with --data)").choices(SPLITS))
-  .option("--beam <n>", "captions that are followed at a time; 1 takes the likeliest word each time", wholeNumber(1, MOST_BEAMS), 1)
-  .option("--length-penalty <a>", "exponent of the length in beam scores; larger favours longer captions", atLeastZero, 0.7)
+  .addOption(tokenizerOption());
+for (const option of [...modelOptions(), ...decodingOptions()]) evalVerb.addOption(option);
+evalVerb
   .option("--json", "print the scores as one JSON object")
+  .option("--per-image", "with --json: also each image's caption, references and scores")
+  .option("--csv <file>", "also write the scores of each image, as CSV")
   .option("--out <file>", "also write a report.html with the pictures and captions")
   .addOption(adapterOption())
-  .addHelpText("after", examples(["sightline eval", "sightline eval --model runs/my-photos --beam 3", "sightline eval --data other-photos --out report.html", "sightline eval --split train --json"]))
+  .addHelpText(
+    "after",
+    examples(
+      ["sightline eval", "sightline eval --model runs/my-photos --beam 3 --no-repeat-ngram 2", "sightline eval --data other-photos --out report.html", "sightline eval --split train --json", "sightline eval --csv scores.csv --tokenizer coco"],
+      "A model that knows several languages is asked for each of those that the pictures have captions in, and each is scored on its own.",
+    ),
+  )
   .action((options: EvalOptions) => run(false, () => evaluateModel(options, commandLine())));
 
 const data = program
@@ -119,7 +149,7 @@ program
   .description("Score captions that any program made against references.")
   .requiredOption("--refs <file>", "the references")
   .requiredOption("--hyps <file>", "the captions, one an image")
-  .addOption(new Option("--tokenizer <name>", "how captions are cut into words: without punctuation, or as coco-caption does").choices(["words", "coco"]).default("words"))
+  .addOption(tokenizerOption())
   .option("--per-image <file>", "also write the scores of each image, as CSV")
   .option("--json", "print the scores as one JSON object")
   .addHelpText(

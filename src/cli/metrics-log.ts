@@ -6,6 +6,8 @@ export interface StepLine {
   readonly step: number;
   readonly epoch: number;
   readonly loss: number;
+  /** Mean CIDEr-D of the texts that were drawn, where rewards are learned from; the loss is then that of the draws. */
+  readonly reward?: number;
   readonly lr: number;
   readonly gradientNorm: number;
   readonly picturesPerSecond: number;
@@ -18,6 +20,8 @@ export interface ValidationLine {
   readonly step: number;
   readonly epoch: number;
   readonly validationLoss: number;
+  /** CIDEr-D of the likeliest texts, where rewards are learned from. */
+  readonly validationReward?: number;
   readonly best: boolean;
 }
 

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import { TOKENIZER_NAMES } from "../caption/scoring.ts";
 import { LANGUAGES, type Language } from "../data/scene-grammar.ts";
 
 /** Readers of option values: each refuses in words that follow "argument 'x' is invalid.". */
@@ -56,6 +57,11 @@ export function languageList(text: string): readonly Language[] {
 
 export const SPLITS = ["train", "validation", "test", "all"] as const;
 export type EvaluatedSplit = (typeof SPLITS)[number];
+
+/** Of every verb that scores captions. */
+export function tokenizerOption(): Option {
+  return new Option("--tokenizer <name>", "how captions are cut into words: without punctuation, or as coco-caption does").choices(TOKENIZER_NAMES).default("words");
+}
 
 /** Of every verb that computes. */
 export function adapterOption(): Option {

@@ -3,6 +3,8 @@ import { mkdir, readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fileError } from "../checkpoint/files.ts";
+import { resolveModel } from "../checkpoint/hub/files.ts";
+import { weightsAmong } from "../checkpoint/hub/listing.ts";
 import { InputError } from "../core/errors.ts";
 import { counted } from "./format.ts";
 
@@ -66,21 +68,32 @@ export function findRun(path: string): RunFolder & { readonly checkpoint: string
 }
 
 /**
- * The checkpoint of the model to use: the one asked for (a run's folder or a file), else the newest run's best one, else the one that
- * comes with the package.
+ * The file of the model to use: the one asked for (a run's folder, a folder with published files, a file, the name of weights that come
+ * with the package or were pulled), else the newest run's best one, else the first that comes with the package.
  * @throws InputError if there is none.
  */
-export function findModel(asked: string | undefined): string {
+export async function findModel(asked: string | undefined): Promise<string> {
   if (asked === undefined) {
     const newest = runs().at(0)?.best ?? shipped();
     if (newest !== undefined) return newest;
     throw new InputError(`no model found: there is no run under ${RUNS}/ and no weights came with the package`, "train one with: npm run train");
   }
-  if (!existsSync(asked)) throw new InputError(`--model ${asked} must be the folder of a run or a .safetensors file; got nothing of that name`, runsHint());
+  if (!existsSync(asked)) return shippedAs(asked) ?? pulledAs(asked);
   if (!statSync(asked).isDirectory()) return asked;
-  const { best, last } = filesOf(asked);
-  for (const file of [best, last]) if (existsSync(file)) return file;
-  throw new InputError(`--model ${asked} must hold best.safetensors; got a folder without a checkpoint`, runsHint());
+  const names = readdirSync(asked);
+  const { best, last } = filesOf("");
+  const weights = [best, last].find((name) => names.includes(name)) ?? weightsAmong(names);
+  if (weights === undefined) throw new InputError(`--model ${asked} must hold best.safetensors, or a published file of weights; got a folder without a checkpoint`, runsHint());
+  return join(asked, weights);
+}
+
+async function pulledAs(asked: string): Promise<string> {
+  try {
+    return await resolveModel(asked);
+  } catch (cause) {
+    if (!(cause instanceof InputError)) throw cause;
+    throw new InputError(`--model ${asked} must be the folder of a run, a file of weights, or the name of weights that were pulled; got nothing of that name`, `${runsHint()}; \`sightline pull\` lists the names`, { cause });
+  }
 }
 
 /** Finished checkpoints under runs/, the newest first. */
@@ -92,8 +105,18 @@ function runs(): RunFolder[] {
 }
 
 function shipped(): string | undefined {
-  const names = existsSync(SHIPPED) ? readdirSync(SHIPPED).filter((name) => name.endsWith(".safetensors")).sort() : [];
-  return names.length === 0 ? undefined : join(SHIPPED, names[0]);
+  const [first] = shippedNames();
+  return first && join(SHIPPED, first);
+}
+
+/** The weights of that name, with or without its ending. */
+function shippedAs(asked: string): string | undefined {
+  const name = shippedNames().find((each) => each === asked || each === `${asked}.safetensors`);
+  return name && join(SHIPPED, name);
+}
+
+function shippedNames(): string[] {
+  return existsSync(SHIPPED) ? readdirSync(SHIPPED).filter((name) => name.endsWith(".safetensors")).sort() : [];
 }
 
 function runsHint(): string {

@@ -1,11 +1,12 @@
 import { basename } from "node:path";
-import { scoreCaptions, TOKENIZERS, type CaptionScores, type CaptionToScore, type TokenizerName } from "../caption/scoring.ts";
+import { scoreCaptions, TOKENIZERS, type CaptionToScore, type TokenizerName } from "../caption/scoring.ts";
 import { writeFileAtomically } from "../checkpoint/files.ts";
 import { InputError } from "../core/errors.ts";
 import { someOf } from "../data/findings.ts";
 import { readSynonyms } from "../metrics/files.ts";
 import { readCaptionFile, type CaptionedImage, type CaptionFile } from "./caption-files.ts";
-import { counted, csvRow } from "./format.ts";
+import { counted } from "./format.ts";
+import { perImageCsv } from "./per-image.ts";
 import { scoreWarnings, scoringTerms, showLengths, showScores } from "./scores.ts";
 import { note, print } from "./terminal.ts";
 
@@ -43,7 +44,7 @@ export async function score({ refs, hyps, tokenizer, json = false, perImage }: S
   ];
   for (const line of notices) note(`note: ${line}`);
   if (perImage !== undefined) {
-    await writeFileAtomically(perImage, [Buffer.from(perImageCsv(pictures, byImage))]);
+    await writeFileAtomically(perImage, [Buffer.from(perImageCsv(pictures.map((picture, i) => ({ ...picture, scores: byImage[i] }))))]);
     note(`scores of each image ${perImage}`);
   }
   if (json) {
@@ -119,13 +120,4 @@ function namesOf({ image, id }: CaptionedImage): readonly string[] {
   // COCO's picture 42 is COCO_val2014_000000000042.jpg or 000000000042.jpg.
   const number = id ?? /^(?:coco_.*_)?0*(\d+)$/.exec(stem)?.[1] ?? stem;
   return [path, file, stem, number];
-}
-
-function perImageCsv(pictures: readonly CaptionToScore[], byImage: readonly CaptionScores[]): string {
-  const header = ["image", "caption", "references", "exact", "bleu1", "bleu2", "bleu3", "bleu4", "meteor_nltk", "rougeL_coco", "rouge1", "rouge2", "rougeL", "ciderD", "token_precision", "token_recall", "token_f1"];
-  const rows = pictures.map(({ name, caption, references }, i) => {
-    const { exact, bleu, meteor, rougeL, rouge, cider, tokenPrecision, tokenRecall, tokenF1 } = byImage[i];
-    return [name, caption, references.length, Number(exact), ...[...bleu, meteor ?? NaN, rougeL, rouge.rouge1, rouge.rouge2, rouge.rougeL, cider, tokenPrecision, tokenRecall, tokenF1].map((value) => Number(value.toFixed(6)))];
-  });
-  return [header, ...rows].map((row) => `${csvRow(row)}\n`).join("");
 }

@@ -11,7 +11,7 @@ export interface ScoreRow {
 /** From this share of the pictures on, that they have the same caption is said in a line of its own. */
 const OFTEN_SAID = 0.25;
 
-/** Below this number of pictures, two of them with the same caption are already a quarter. */
+/** Below this number of pictures, two of them with the same caption are already a quarter: there it must be said of all. */
 const FEW_PICTURES = 8;
 
 /** Columns of the length histogram's bars. */
@@ -60,9 +60,10 @@ export function showScores(scores: Scores): string[] {
   return table(scoreRows(scores).map(({ name, value }) => [`  ${name}`, value]));
 }
 
-/** What to beware of: a model that says the same of every picture. */
+/** What to beware of: a model that says the same of every picture, or of many. */
 export function scoreWarnings({ commonest, images }: Scores): string[] {
-  if (images < FEW_PICTURES || commonest.count <= images * OFTEN_SAID) return [];
+  const isOften = images < FEW_PICTURES ? commonest.count === images : commonest.count > images * OFTEN_SAID;
+  if (images === 1 || !isOften) return [];
   return [`the same caption is said of ${shareOf({ count: commonest.count, of: images })} pictures: "${commonest.caption}"`];
 }
 

@@ -1,16 +1,16 @@
 import type { CheckpointReader } from "../checkpoint/reader.ts";
 import { adaptRecipe } from "../caption/prepare.ts";
-import { FLAVOURS, recipe as recipeReader, SIZES, type Flavour, type Recipe, type Size } from "../caption/recipe.ts";
+import { FLAVOURS, recipe as recipeReader, SIZES, type Flavour, type Recipe, type RewardRecipe, type Size, type TrainingRecipe } from "../caption/recipe.ts";
 import { recipeFor, SCENE_COUNTS } from "../caption/recipes.ts";
 import { SYSTEMS, type SystemName } from "../caption/systems.ts";
 import type { RunState } from "../caption/training.ts";
-import { loadSafetensors, openCheckpoint, writeFileAtomically } from "../checkpoint/files.ts";
+import { loadSafetensors, openCheckpoint } from "../checkpoint/files.ts";
 import { resolveModel } from "../checkpoint/hub/files.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { decodeMetadata, type TrainerState } from "../checkpoint/training-state.ts";
 import { CheckpointError, InputError } from "../core/errors.ts";
 import { oneOf } from "../core/schema.ts";
-import type { Augmentation } from "../data/augment.ts";
+import { NO_AUGMENTATION, type Augmentation } from "../data/augment.ts";
 import type { Language, SceneText } from "../data/scene-grammar.ts";
 import type { AdapterPreference } from "../device/adapter.ts";
 import { checkConfig, dataRequest, located, NO_CONFIG, overlay, readConfigFile, type ConfigFile, type DataRequest, type RunConfig } from "./config-file.ts";
@@ -29,6 +29,7 @@ export interface TrainingFlags {
   readonly decoder?: string;
   readonly trainEncoder?: "none" | "top" | "all";
   readonly epochs?: number;
+  readonly rewardEpochs?: number;
   readonly batch?: number;
   readonly accumulate?: number;
   readonly lr?: number;
@@ -57,6 +58,8 @@ export interface TrainOptions extends TrainingFlags {
 export interface TrainingPlan {
   readonly run: RunFolder;
   readonly recipe: Recipe;
+  /** What pictures were asked for; absent where a run goes on. */
+  readonly request?: DataRequest;
   readonly data: OpenedData;
   /** Files of published weights to begin with; to be closed. */
   readonly weights: { readonly encoder?: CheckpointReader; readonly decoder?: CheckpointReader };
@@ -84,6 +87,11 @@ const USUAL_AUGMENTATION: Augmentation = {
   shiftScaleRotate: { shift: 0.06, scale: 0.1, rotate: 10, probability: 0.5, border: "reflect" },
 };
 
+/** What {@link TrainingFlags.rewardEpochs} does: a tenth of the rate, since rewards are a noisy teacher of what is nearly learned. */
+function usualReward(learningRate: number): Omit<RewardRecipe, "epochs"> {
+  return { learningRate: learningRate / 10, samples: 5, temperature: 1 };
+}
+
 /** How far reading pictures has come. */
 type Reading = (done: number, total: number) => void;
 
@@ -99,18 +107,21 @@ export async function planRun(options: TrainOptions, command: string, onReading:
       recipe: options.recipe ?? named(file, "recipe", FLAVOURS) ?? "fixed",
       size: options.size ?? named(file, "size", SIZES) ?? "tiny",
       pictures: folder === null ? null : folder.dataset.examples.length,
+      ...(data.kind === "scenes" && { languages: data.languages.length, text: data.text }),
     }),
     seed,
   };
   const weights = await openWeights(options, file, base);
   try {
     const adapted = adaptRecipe(base, weights, options.trainEncoder);
-    const config = withFlags(checkConfig(overlay({ ...adapted, data }, file.value), file), options);
+    const { data: _, ...settings } = file.value; // `data` has what it says of that, and what flags say over it
+    const told = overlay({ ...adapted, augment: adapted.augment ?? (settings.augment ? NO_AUGMENTATION : null) }, settings) as object;
+    const { system, recipe: flavour, size } = base;
+    const config = withFlags(checkConfig({ ...told, system, recipe: flavour, size, ...(options.seed !== undefined && { seed }), data }, file), options);
     const opened = await openData(config, folder, onReading);
     const run = await createRunFolder(options.out ?? newRunName(config.system, dateStamp(new Date())));
-    const { data: _, ...recipe } = config;
-    await writeFileAtomically(run.config, [Buffer.from(`${JSON.stringify({ ...recipe, data: config.data }, null, 2)}\n`)]);
-    return { run, recipe, data: opened, weights, features: options.features, command };
+    const { data: request, ...recipe } = config;
+    return { run, recipe, request, data: opened, weights, features: options.features, command };
   } catch (error) {
     await closeWeights(weights);
     throw error;
@@ -185,9 +196,9 @@ async function openWeights(options: TrainOptions, file: ConfigFile, base: Recipe
 
 function withFlags(config: RunConfig, options: TrainOptions): RunConfig {
   const { training, text, picture } = config;
-  const { encoder, decoder, epochs, batch, accumulate, lr, pictureSize, precision, checkpointing, patience, vocabulary, augment } = options;
+  const { encoder, decoder, epochs, rewardEpochs, batch, accumulate, lr, pictureSize, precision, checkpointing, patience, vocabulary, augment } = options;
   const set = <T>(value: T | undefined, field: string): object => (value === undefined ? {} : { [field]: value });
-  const rate = lr === undefined ? {} : { learningRate: lr, muonRate: training.muonRate * (lr / training.learningRate) };
+  const rate: Partial<TrainingRecipe> = lr === undefined ? {} : { learningRate: lr, muonRate: training.muonRate * (lr / training.learningRate) };
   return {
     ...config,
     ...set(encoder === "none" ? null : encoder, "encoder"),
@@ -199,6 +210,7 @@ function withFlags(config: RunConfig, options: TrainOptions): RunConfig {
       ...training,
       ...rate,
       ...set(epochs, "epochs"),
+      ...(rewardEpochs === undefined ? {} : { reward: { ...usualReward(rate.learningRate ?? training.learningRate), ...training.reward, epochs: rewardEpochs } }),
       ...set(batch, "batchSize"),
       ...set(accumulate, "accumulate"),
       ...set(precision, "precision"),
@@ -227,11 +239,12 @@ async function openData({ data, seed, picture }: RunConfig, folder: FolderData |
 
 function parseState(trainer: TrainerState | undefined, name: string): RunState {
   if (trainer === undefined) throw new CheckpointError(`${name}: must hold the state of its training to be continued; got weights alone`, "resume from last.safetensors");
-  const { bestLoss, schedule } = trainer;
-  if (!(bestLoss === null || typeof bestLoss === "number") || typeof schedule !== "object" || schedule === null) {
+  const { bestLoss, bestReward = null, schedule } = trainer;
+  const isScore = (value: unknown): boolean => value === null || typeof value === "number";
+  if (!isScore(bestLoss) || !isScore(bestReward) || typeof schedule !== "object" || schedule === null) {
     throw new CheckpointError(`${name}: the training state must hold a best loss and a schedule; got ${Object.keys(trainer).join(", ")}`, "the checkpoint is damaged; use an earlier one");
   }
-  return trainer as RunState;
+  return { ...trainer, bestReward } as RunState;
 }
 
 function parseRecipe(value: unknown, name: string): Recipe {

@@ -1,14 +1,16 @@
 import { Captioner } from "../caption/captioner.ts";
 import { featureKey } from "../caption/features.ts";
 import { prepareCaptioner } from "../caption/prepare.ts";
+import type { Recipe } from "../caption/recipe.ts";
 import { trainCaptioner, type StepProgress, type TrainingHooks, type TrainingResult, type ValidationReport } from "../caption/training.ts";
-import { saveSafetensors } from "../checkpoint/files.ts";
+import { saveSafetensors, writeFileAtomically } from "../checkpoint/files.ts";
+import { InputError } from "../core/errors.ts";
 import type { Device } from "../device/device.ts";
 import { FeatureFiles } from "./feature-files.ts";
 import { finishRun } from "./finish.ts";
 import { counted, duration, significant, thousands } from "./format.ts";
 import { Interruption } from "./interruption.ts";
-import { MetricsLog, readMetrics } from "./metrics-log.ts";
+import { MetricsLog, readMetrics, type StepLine } from "./metrics-log.ts";
 import { Progress } from "./progress.ts";
 import { withDevice } from "./session.ts";
 import { print } from "./terminal.ts";
@@ -32,14 +34,17 @@ export async function train(options: TrainOptions, command: string): Promise<num
 }
 
 async function runPlan(device: Device, plan: TrainingPlan, progress: Progress, interruption: Interruption): Promise<number> {
-  const { run, recipe, data, weights, resumed } = plan;
+  const { run, recipe, request, data, weights, resumed } = plan;
+  if (recipe.training.precision === "f16" && !device.limits.features.has("shader-f16")) throw new InputError("--precision f16 needs an adapter with the feature shader-f16; got one without it", "train in f32");
   print(device.summary);
   print(data.summary);
+  if (request !== undefined) await writeFileAtomically(run.config, [Buffer.from(`${JSON.stringify({ ...recipe, data: request }, null, 2)}\n`)]);
   for (const line of [...data.warnings, ...(data.remark === null ? [] : [data.remark])]) print(`note: ${line}`);
 
   const captioner = resumed === undefined ? await prepareCaptioner(device, data.source, recipe, weights) : await Captioner.fromCheckpoint(device, resumed.file, resumed.name);
-  if (resumed !== undefined && resumed.state.epoch >= recipe.training.epochs) {
-    print(`${run.folder} is complete: all ${counted(recipe.training.epochs, "epoch")}, ${counted(resumed.state.step, "step")}`);
+  const epochs = epochsOf(recipe);
+  if (resumed !== undefined && resumed.state.epoch >= epochs) {
+    print(`${run.folder} is complete: all ${counted(epochs, "epoch")}, ${counted(resumed.state.step, "step")}`);
     return finishRun(device, plan, captioner, progress);
   }
   const result = await runTraining(captioner, plan, progress, interruption);
@@ -57,7 +62,7 @@ async function runTraining(captioner: Captioner, { run, recipe, data, resumed, f
   const before = resumed?.state.step ?? 0;
   const metrics = await MetricsLog.open(run.metrics, before);
   const secondsBefore = readMetrics(run.metrics).steps.at(-1)?.seconds ?? 0;
-  const { epochs, batchSize } = recipe.training;
+  const epochs = epochsOf(recipe);
   const begun = performance.now();
   const hooks: TrainingHooks = {
     signal: interruption.begin(),
@@ -67,7 +72,7 @@ async function runTraining(captioner: Captioner, { run, recipe, data, resumed, f
       const parameters = captioner.model.parameterCount();
       print(`model: ${captioner.system}, ${thousands(parameters)} weights, ${thousands(captioner.codec.size)} words, pictures of ${recipe.picture.size} × ${recipe.picture.size}`);
       const from = resumed === undefined ? "" : `, continued from step ${thousands(before)}`;
-      print(`training: ${counted(epochs, "epoch")}, ${counted(steps, "step")} of ${counted(Math.min(batchSize, data.source.train.length), "picture")}${from}; run folder ${run.folder}`);
+      print(`training: ${counted(epochs, "epoch")}, ${counted(steps, "step")} of ${counted(Math.min(recipe.training.batchSize, data.source.train.length), "picture")}${from}; run folder ${run.folder}`);
     },
     onCompile: (done, total) => progress.update("compiling", done, total, `${done} of ${total} pipelines`),
     onStep(now) {
@@ -75,7 +80,7 @@ async function runTraining(captioner: Captioner, { run, recipe, data, resumed, f
       progress.update("training", now.step, now.steps, showStep(now));
     },
     onValidation(report) {
-      metrics.write({ step: report.step, epoch: report.epoch, validationLoss: report.loss, best: report.best });
+      metrics.write({ step: report.step, epoch: report.epoch, validationLoss: report.loss, ...(report.reward !== null && { validationReward: report.reward }), best: report.best });
       for (const line of showValidation(report, epochs)) progress.print(line);
     },
     save: ({ tensors, metadata }, kind) => saveSafetensors(run[kind], tensors, { ...metadata, data: JSON.stringify(data.choice) }),
@@ -92,18 +97,24 @@ async function runTraining(captioner: Captioner, { run, recipe, data, resumed, f
   }
 }
 
-function metricsOf({ step, epoch, loss, learningRate, gradientNorm, picturesPerSecond }: StepProgress): { step: number; epoch: number; loss: number; lr: number; gradientNorm: number; picturesPerSecond: number } {
-  return { step, epoch, loss, lr: learningRate, gradientNorm, picturesPerSecond };
+/** Captions first, then rewards. */
+function epochsOf({ training: { epochs, reward } }: Recipe): number {
+  return epochs + (reward?.epochs ?? 0);
 }
 
-function showStep({ epoch, epochs, step, steps, loss, picturesPerSecond, secondsLeft }: StepProgress): string {
-  return `epoch ${epoch}/${epochs}  step ${step}/${steps}  loss ${loss.toFixed(3)}  ${significant(picturesPerSecond)} pictures/s  ${duration(secondsLeft)} left`;
+function metricsOf({ step, epoch, loss, reward, learningRate, gradientNorm, picturesPerSecond }: StepProgress): Omit<StepLine, "seconds"> {
+  return { step, epoch, loss, ...(reward !== null && { reward }), lr: learningRate, gradientNorm, picturesPerSecond };
 }
 
-function showValidation({ epoch, step, loss, best, samples }: ValidationReport, epochs: number): string[] {
+function showStep({ epoch, epochs, step, steps, loss, reward, picturesPerSecond, secondsLeft }: StepProgress): string {
+  const reached = reward === null ? `loss ${loss.toFixed(3)}` : `reward ${reward.toFixed(3)}`;
+  return `epoch ${epoch}/${epochs}  step ${step}/${steps}  ${reached}  ${significant(picturesPerSecond)} pictures/s  ${duration(secondsLeft)} left`;
+}
+
+function showValidation({ epoch, step, loss, reward, best, samples }: ValidationReport, epochs: number): string[] {
   const verdict = best ? "the best so far, saved" : "not the best";
   return [
-    `epoch ${epoch} of ${epochs}, step ${thousands(step)}: validation loss ${loss.toFixed(4)}, ${verdict}`,
+    `epoch ${epoch} of ${epochs}, step ${thousands(step)}: validation ${reward === null ? "" : `CIDEr-D ${reward.toFixed(4)}, `}loss ${loss.toFixed(4)}, ${verdict}`,
     ...samples.slice(0, 2).map(({ name, caption, reference }) => `  ${name}: ${caption === "" ? "(nothing)" : caption}\n    should be: ${reference}`),
   ];
 }

@@ -80,7 +80,7 @@ export function record<T extends object>(readers: { readonly [Name in keyof T]-?
   return (value, at) => {
     const given = objectOf(value, at);
     const stranger = Object.keys(given).find((name) => !known.includes(name));
-    if (stranger !== undefined) refuse(at, `an object of ${known.join(", ")}`, stranger, nearest(stranger, known));
+    if (stranger !== undefined) throw new FieldError(inside(at, stranger), `${at === "" ? "the value" : at} may have the fields ${known.join(", ")}; got ${shown(stranger)}`, nearest(stranger, known));
     const read = known.map((name) => [name, readers[name as keyof T](given[name], inside(at, name))] as const);
     return Object.fromEntries(read.filter(([, entry]) => entry !== undefined)) as T;
   };
@@ -100,8 +100,8 @@ function inside(at: string, name: string): string {
   return at === "" ? name : `${at}.${name}`;
 }
 
-function refuse(at: string, expected: string, got: unknown, hint?: string): never {
-  throw new FieldError(at, `${at === "" ? "the value" : at} must be ${expected}; got ${got === undefined ? "nothing" : shown(got)}`, hint);
+function refuse(at: string, expected: string, got: unknown): never {
+  throw new FieldError(at, `${at === "" ? "the value" : at} must be ${expected}; got ${got === undefined ? "nothing" : shown(got)}`);
 }
 
 /** A hint for a mistyped name, where one is near enough. */

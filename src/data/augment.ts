@@ -1,5 +1,6 @@
-import { InputError, shown } from "../core/errors.ts";
+import { shown } from "../core/errors.ts";
 import { Generator, threefry } from "../core/rng.ts";
+import { FieldError, listOf, nullable, number, oneOf, type Reader, record, variantOf, withDefault } from "../core/schema.ts";
 import { adjustBrightness, adjustContrast, adjustHue, adjustSaturation } from "./augment-colour.ts";
 import { shiftScaleRotate } from "./augment-geometry.ts";
 import type { Image } from "./image.ts";
@@ -156,61 +157,47 @@ function cut(image: Image, left: number, top: number, width: number, height: num
 
 /** Steepest enlargement, so that a file cannot ask for gigabytes. */
 const MAX_ENLARGEMENT = 4;
+const MAX_SIDE = 8192; // pixels
+
+/** Two numbers within limits, the lower one first. */
+function range(least: number, most: number): Reader<Range> {
+  const ends = listOf(number(least, most), { least: 2, most: 2 });
+  return (value, at) => {
+    const [low, high] = ends(value, at);
+    if (low > high) throw new FieldError(at, `${at} must be two numbers, the lower first; got ${shown(value)}`);
+    return [low, high];
+  };
+}
+
+const readResizedCrop = record<ResizedCrop>({ kind: oneOf("resized"), scale: range(0.001, 1), ratio: range(0.01, 100) });
+
+const readWindowFields = record<WindowCrop>({ kind: oneOf("window"), resize: number(1), crop: number(1, MAX_SIDE) });
+
+const readWindowCrop: Reader<WindowCrop> = (value, at) => {
+  const window = readWindowFields(value, at);
+  const { resize, crop } = window;
+  if (resize >= crop && resize <= MAX_ENLARGEMENT * crop) return window;
+  throw new FieldError(`${at}.resize`, `${at}.resize must be a number from ${crop}, which is ${at}.crop, to ${MAX_ENLARGEMENT * crop}; got ${resize}`);
+};
+
+const readAugmentation = record<Augmentation>({
+  flip: withDefault(number(0, 1), NO_AUGMENTATION.flip),
+  crop: withDefault(nullable(variantOf<ResizedCrop | WindowCrop>("kind", { resized: readResizedCrop, window: readWindowCrop })), NO_AUGMENTATION.crop),
+  brightness: withDefault(range(0, 10), NO_AUGMENTATION.brightness),
+  contrast: withDefault(range(0, 10), NO_AUGMENTATION.contrast),
+  saturation: withDefault(range(0, 10), NO_AUGMENTATION.saturation),
+  hue: withDefault(range(-0.5, 0.5), NO_AUGMENTATION.hue),
+  shiftScaleRotate: withDefault(
+    nullable(record<ShiftScaleRotate>({ shift: number(0, 1), scale: number(0, 0.9), rotate: number(0, 180), probability: number(0, 1), border: oneOf("reflect", "black") })),
+    NO_AUGMENTATION.shiftScaleRotate,
+  ),
+});
 
 /**
  * Checks an augmentation that was read from a file; fields that are left out change nothing.
- * @param name Of the file, for error messages.
- * @throws InputError that names the field at fault.
+ * @param at Where it stands in the file, for error messages.
+ * @throws FieldError that names the field at fault.
  */
-export function parseAugmentation(value: unknown, name?: string): Augmentation {
-  const where = name === undefined ? "" : ` of ${name}`;
-  const refuse = (field: string, expected: string, got: unknown): never => {
-    throw new InputError(`parseAugmentation: ${field}${where} must be ${expected}; got ${shown(got)}`, "leave it out to do without it");
-  };
-  const fieldsOf = (object: unknown, field: string, known: readonly string[]): Readonly<Record<string, unknown>> => {
-    if (typeof object !== "object" || object === null || Array.isArray(object)) return refuse(field, "an object", object);
-    const unknown = Object.keys(object).find((key) => !known.includes(key));
-    return unknown === undefined ? (object as Readonly<Record<string, unknown>>) : refuse(field, `an object of ${known.join(", ")}`, unknown);
-  };
-  const number = (field: string, got: unknown, low: number, high: number, expected = `a number from ${low} to ${high}`): number =>
-    typeof got === "number" && got >= low && got <= high ? got : refuse(field, expected, got);
-  const range = (field: string, got: unknown, low: number, high: number): Range => {
-    const isRange = Array.isArray(got) && got.length === 2 && got.every((end) => typeof end === "number" && end >= low && end <= high) && got[0] <= got[1];
-    return isRange ? (got as unknown as Range) : refuse(field, `two numbers, the lower first, from ${low} to ${high}`, got);
-  };
-
-  const a = { ...NO_AUGMENTATION, ...fieldsOf(value, "the augmentation", Object.keys(NO_AUGMENTATION)) } as Readonly<Record<keyof Augmentation, unknown>>;
-  const parseCrop = (crop: unknown): Augmentation["crop"] => {
-    if (crop === null) return null;
-    const { kind } = fieldsOf(crop, "crop", ["kind", "scale", "ratio", "resize", "crop"]);
-    if (kind === "resized") {
-      const { scale, ratio } = fieldsOf(crop, "crop", ["kind", "scale", "ratio"]);
-      return { kind, scale: range("crop.scale", scale, 0.001, 1), ratio: range("crop.ratio", ratio, 0.01, 100) };
-    }
-    if (kind !== "window") return refuse("crop.kind", '"resized" or "window"', kind);
-    const fields = fieldsOf(crop, "crop", ["kind", "resize", "crop"]);
-    const size = number("crop.crop", fields.crop, 1, 8192);
-    return { kind, crop: size, resize: number("crop.resize", fields.resize, size, MAX_ENLARGEMENT * size, `a number from crop.crop = ${size} to ${MAX_ENLARGEMENT * size}`) };
-  };
-  const parseMove = (move: unknown): ShiftScaleRotate | null => {
-    if (move === null) return null;
-    const { shift, scale, rotate, probability, border } = fieldsOf(move, "shiftScaleRotate", ["shift", "scale", "rotate", "probability", "border"]);
-    if (border !== "reflect" && border !== "black") return refuse("shiftScaleRotate.border", '"reflect" or "black"', border);
-    return {
-      shift: number("shiftScaleRotate.shift", shift, 0, 1),
-      scale: number("shiftScaleRotate.scale", scale, 0, 0.9),
-      rotate: number("shiftScaleRotate.rotate", rotate, 0, 180),
-      probability: number("shiftScaleRotate.probability", probability, 0, 1),
-      border,
-    };
-  };
-  return {
-    flip: number("flip", a.flip, 0, 1),
-    crop: parseCrop(a.crop),
-    brightness: range("brightness", a.brightness, 0, 10),
-    contrast: range("contrast", a.contrast, 0, 10),
-    saturation: range("saturation", a.saturation, 0, 10),
-    hue: range("hue", a.hue, -0.5, 0.5),
-    shiftScaleRotate: parseMove(a.shiftScaleRotate),
-  };
+export function parseAugmentation(value: unknown, at = ""): Augmentation {
+  return readAugmentation(value, at);
 }

@@ -1,7 +1,11 @@
+import { InputError, shown } from "../core/errors.ts";
 import { isTag, splitTag } from "./language-tag.ts";
 import type { TextCodec } from "./text-codec.ts";
 import { drain, leadingTag, unframed, type TextFrame } from "./text-frame.ts";
 import type { Tokenizer, TokenizerJson, TokenStream } from "./tokenizer.ts";
+
+/** Ids that stand around a model's texts, where they are not the tokeniser's own. */
+export type FrameIds = Partial<Pick<TextFrame, "pad" | "start" | "end">>;
 
 /**
  * A byte-pair tokeniser as a captioner's vocabulary. Its special tokens `<pad>`, `<start>` and `<end>` stand around texts;
@@ -13,13 +17,18 @@ export class BytePairCodec implements TextCodec {
   readonly end: number;
   readonly tags: TextFrame["tags"];
   private readonly tokenizer: Tokenizer;
+  private readonly frame: FrameIds;
 
-  constructor(tokenizer: Tokenizer) {
-    const { special, endOfText } = tokenizer;
+  /** @throws InputError if the frame has an id that no token has. */
+  constructor(tokenizer: Tokenizer, frame: FrameIds = {}) {
+    const { special, endOfText, vocabularySize } = tokenizer;
+    const wrong = Object.entries(frame).find(([, id]) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));
+    if (wrong !== undefined) throw new InputError(`BytePairCodec: ${wrong[0]} must be the id of a token, 0 to ${vocabularySize - 1}; got ${shown(wrong[1])}`, "the tokeniser belongs to another model");
     this.tokenizer = tokenizer;
-    this.pad = special.get("<pad>") ?? endOfText;
-    this.start = special.get("<start>") ?? endOfText;
-    this.end = endOfText;
+    this.frame = frame;
+    this.pad = frame.pad ?? special.get("<pad>") ?? endOfText;
+    this.start = frame.start ?? special.get("<start>") ?? endOfText;
+    this.end = frame.end ?? endOfText;
     this.tags = new Map([...special].filter(([name]) => isTag(name)).map(([name, id]) => [id, name]));
   }
 
@@ -49,7 +58,7 @@ export class BytePairCodec implements TextCodec {
     return leadingTag(this, ids);
   }
 
-  toJSON(): TokenizerJson {
-    return this.tokenizer.toJSON();
+  toJSON(): TokenizerJson & { readonly frame?: FrameIds } {
+    return { ...this.tokenizer.toJSON(), ...(Object.keys(this.frame).length > 0 && { frame: this.frame }) };
   }
 }

@@ -1,7 +1,7 @@
 /** Text to ids and back, whatever the vocabulary: words, byte pairs, or GPT-2's tokens. */
 
 import { InputError, shown } from "../core/errors.ts";
-import { BytePairCodec } from "./bpe-codec.ts";
+import { BytePairCodec, type FrameIds } from "./bpe-codec.ts";
 import { tokenizerFromDescription } from "./tokenizer-load.ts";
 import type { TokenStream } from "./tokenizer.ts";
 import { Vocabulary } from "./vocabulary.ts";
@@ -40,6 +40,9 @@ export interface TextCodec {
 export async function codecFromJson(value: unknown, file = "vocabulary"): Promise<TextCodec> {
   const kind = typeof value === "object" && value !== null && "kind" in value ? value.kind : "words";
   if (kind === "words") return Vocabulary.fromJson(value, file);
-  if (kind === "gpt2" || kind === "tokenizer.json") return new BytePairCodec(await tokenizerFromDescription(value, file));
+  if (kind === "gpt2" || kind === "tokenizer.json") {
+    const { frame } = value as { readonly frame?: FrameIds };
+    return new BytePairCodec(await tokenizerFromDescription(value, file), frame);
+  }
   throw new InputError(`${file}: the vocabulary must be of kind "words", "tokenizer.json" or "gpt2"; got ${shown(kind)}`, "it may be of a newer version");
 }

@@ -8,6 +8,7 @@
  * words, the place before the last word, and that word (−1 where the rules left none to say).
  */
 
+import { isFloat } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { sameShape, showShape } from "../core/shape.ts";
 import type { Kernel, TensorSpec } from "./kernel.ts";
@@ -27,7 +28,7 @@ export interface BeamAttrs {
 
 /** What {@link advanceBeams} works with, in the order of its inputs. */
 const INPUTS = ["values", "places", "factors", "sums", "words", "parents", "trellis", "board"] as const;
-const TYPES = ["f32", "i32", "f32", "f32", "i32", "i32", "i32", "f32"] as const;
+const FLOATS: ReadonlySet<string> = new Set(["values", "factors", "sums", "board"]); // in f16, too, though only f32 holds every word
 
 /** @throws ShapeError that names the input at fault. */
 function requireBeams(inputs: readonly TensorSpec[], { words }: BeamAttrs): { batch: number; width: number; kept: number; longest: number } {
@@ -39,7 +40,8 @@ function requireBeams(inputs: readonly TensorSpec[], { words }: BeamAttrs): { ba
   const rows = batch * width;
   const shapes = [[batch, kept], [batch, kept], [longest], [rows], [rows], [rows], [longest, rows, 2], [batch, lines, 4]];
   inputs.forEach(({ shape, dtype }, i) => {
-    if (dtype !== TYPES[i] || !sameShape(shape, shapes[i])) throw new ShapeError(`advanceBeams: ${INPUTS[i]} must be ${TYPES[i]} ${showShape(shapes[i])} for a board ${showShape(board.shape)}; got ${dtype} ${showShape(shape)}`);
+    const floats = FLOATS.has(INPUTS[i]);
+    if (!(floats ? isFloat(dtype) : dtype === "i32") || !sameShape(shape, shapes[i])) throw new ShapeError(`advanceBeams: ${INPUTS[i]} must be ${floats ? "f32" : "i32"} ${showShape(shapes[i])} for a board ${showShape(board.shape)}; got ${dtype} ${showShape(shape)}`);
   });
   if (!(Number.isInteger(words) && words >= 1 && words < 2 ** 24)) throw new ShapeError(`advanceBeams: words must be a whole number from 1 to ${2 ** 24 - 1}, which f32 holds exactly; got ${words}`);
   return { batch, width, kept, longest };

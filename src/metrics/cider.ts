@@ -31,14 +31,26 @@ const SIGMA = 6;
  */
 export function cider(hypotheses: readonly Tokens[], references: readonly (readonly Tokens[])[]): Cider {
   checkReferences("cider", hypotheses, references);
-  const imagesWith = documentFrequencies(references);
-  const rarity = (ngram: string): number => Math.log(references.length / Math.max(1, imagesWith.get(ngram) ?? 0));
-  const byImage = hypotheses.map((tokens, i) => {
-    const hypothesis = weigh(tokens, rarity);
-    const similarities = references[i].map((reference) => similarity(hypothesis, weigh(reference, rarity)));
-    return 10 * mean(similarities);
-  });
+  const scoresOf = ciderScorer(references);
+  const byImage = hypotheses.map((tokens, i) => scoresOf([tokens], references[i])[0]);
   return { score: mean(byImage), byImage };
+}
+
+/**
+ * CIDEr-D with the document frequencies of a fixed set of images, which are counted once: for captions that come a few at a time.
+ *
+ * corpus [images, references, tokens] → a function of the captions [N, tokens] of one image and of its references → their scores [N].
+ */
+export function ciderScorer(corpus: readonly (readonly Tokens[])[]): (captions: readonly Tokens[], references: readonly Tokens[]) => number[] {
+  const imagesWith = documentFrequencies(corpus);
+  const rarity = (ngram: string): number => Math.log(corpus.length / Math.max(1, imagesWith.get(ngram) ?? 0));
+  return (captions, references) => {
+    const weighed = references.map((reference) => weigh(reference, rarity));
+    return captions.map((tokens) => {
+      const caption = weigh(tokens, rarity);
+      return 10 * mean(weighed.map((reference) => similarity(caption, reference)));
+    });
+  };
 }
 
 /** In how many images' references each n-gram occurs. */

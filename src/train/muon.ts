@@ -52,17 +52,15 @@ export class Muon extends Optimizer<Settings> {
   /** @throws SightlineError for a scaled loss: directions are made from gradients before their scale is known to fit. */
   override step(options: StepOptions = {}): void {
     if (options.scaler !== undefined) throw new SightlineError("Muon: a scaled loss is not supported", "train in f32, or with AdamW");
+    if (this.accumulates) this.accumulate(); // directions are made of whole sums
     noGrad(() => {
       this.matrices.forEach((parameter, i) => {
-        if (parameter.grad !== null) parameter.grad = this.direction(parameter.grad, this.means[i]);
+        const sum = this.sumOf(parameter);
+        if (sum !== null) run(assign, [sum, this.direction(sum, this.means[i])], {});
+        else if (parameter.grad !== null) parameter.grad = this.direction(parameter.grad, this.means[i]);
       });
     });
     super.step(options);
-  }
-
-  /** @throws SightlineError: sums of gradients have no direction yet. */
-  override accumulate(): void {
-    throw new SightlineError("Muon: gradients cannot be accumulated over several batches", "use a larger batch, or AdamW");
   }
 
   override async stateDict(): Promise<Map<string, HostTensor>> {

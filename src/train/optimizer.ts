@@ -49,7 +49,8 @@ export abstract class Optimizer<S extends Settings> {
   private readonly slots: readonly Slot[];
   /** Hyper-parameters of each range, and the tensors of clipping; lasting, so that recordings can share them. */
   private readonly lasting = new Map<string, Tensor>();
-  private accumulates = false;
+  /** Whether steps use the sums of {@link accumulate}. */
+  protected accumulates = false;
 
   /** @throws SightlineError if there is no parameter to train, one is in two groups, or a recording is being traced. */
   constructor(rule: UpdateRule, groups: readonly ParameterGroup<S>[], defaults: S) {
@@ -140,10 +141,20 @@ export abstract class Optimizer<S extends Settings> {
     this.dropGradients();
   }
 
-  /** Forgets gradients, and sums of {@link accumulate}. */
+  /** Forgets gradients, and sums of {@link accumulate}; outside of a recording also which parameters ever had one there. */
   zeroGrad(): void {
     this.dropGradients();
-    if (this.accumulates) for (const { gradients } of rangesOf(this.device, this.arenas)) run(clear, [gradients], {});
+    if (!this.accumulates) return;
+    for (const { gradients } of rangesOf(this.device, this.arenas)) run(clear, [gradients], {});
+    if (this.device.tracing !== null) return;
+    for (const slot of this.slots) slot.active = false;
+    this.device.relocations++;
+  }
+
+  /** The sum of a parameter's gradients for the next step; null where nothing is accumulated for it. */
+  protected sumOf(parameter: Tensor): Tensor | null {
+    const slot = this.slots.find(({ parameters }) => parameters.includes(parameter));
+    return this.accumulates && slot?.active ? slot.gradient : null;
   }
 
   /** Moments and step number of each parameter, named `<index>.<moment>` and `<index>.step`, in order. */

@@ -1,6 +1,6 @@
-import { addLogProbsCase, advanceBeamsCase, reorderRowsCase } from "./beam.ts";
+import { advanceBeamsCase, reorderRowsCase, takeWordsCase } from "./beam.ts";
 import { testOp } from "./harness.ts";
 
 testOp(advanceBeamsCase);
 testOp(reorderRowsCase);
-testOp(addLogProbsCase);
+testOp(takeWordsCase);

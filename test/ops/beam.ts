@@ -1,4 +1,4 @@
-import { addLogProbs, advanceBeams, reorderRows } from "../../src/autograd/ops/beam.ts";
+import { advanceBeams, reorderRows, takeWords } from "../../src/autograd/ops/beam.ts";
 import { maximum } from "../../src/autograd/ops/binary.ts";
 import { full } from "../../src/autograd/tensor.ts";
 import { Generator } from "../../src/core/rng.ts";
@@ -36,7 +36,7 @@ function beamSample({ batch, width, words, longest, length, rule, alpha = 1, see
   const [values, places, sums, board] = [[], [], [], []] as [number[], number[], number[], number[]];
   for (let picture = 0; picture < batch; picture++) {
     const going = picture === 1 ? 0 : randomInteger(random, 1, width);
-    const finished = Array.from({ length: random.integer((rule === "narrow" ? width - going : width) + 1) }, () => [quarters(20), randomInteger(random, 1, length), random.integer(width), END]);
+    const finished = Array.from({ length: random.integer((rule === "narrow" ? width - going : width) + 1) }, () => [quarters(20), randomInteger(random, 1, Math.max(length, 1)), random.integer(width), END]);
     const ordered = finished.toSorted(([a, m], [b, n]) => b * factors[n - 1] - a * factors[m - 1]);
     board.push(going, finished.length, length, 0, ...ordered.flat(), ...Array<number>(4 * (width - finished.length)).fill(0));
     sums.push(...Array.from({ length: width }, (_, slot) => (slot < going ? quarters(9) : NOBODY)));
@@ -114,6 +114,7 @@ export const advanceBeamsCase: OpCase<BeamCaseAttrs> = {
   constantOutputs: [0, 1, 2, 3, 4],
   samples: [
     ...([1, 2, 3, 4, 5, 6] as const).flatMap((seed) => (["full", "narrow"] as const).map((rule) => beamSample({ batch: 3, width: 4, words: 5, longest: 9, length: 3, rule, alpha: seed % 3, seed }))),
+    beamSample({ batch: 3, width: 4, words: 6, longest: 9, length: 0, rule: "full", seed: 14 }), // the first word
     beamSample({ batch: 2, width: 3, words: 6, longest: 4, length: 3, rule: "full", seed: 7 }), // the last word
     beamSample({ batch: 1, width: 3, words: 6, longest: 4, length: 3, rule: "narrow", seed: 8 }),
     beamSample({ batch: 70, width: 1, words: 3, longest: 5, length: 2, rule: "full", seed: 9 }),
@@ -165,14 +166,14 @@ export const reorderRowsCase: OpCase<WidthAttrs> = {
   samples: [
     reorderSample(4, [2, 2, 0, 1], [{ shape: [4, 8] }, { shape: [4, 3, 5] }, { shape: [4], dtype: "i32", low: -9, high: 9 }]),
     reorderSample(3, [0, 1, 2, 4, 5, 3, 8, 8, 8], [{ shape: [9, 2, 6] }, { shape: [9, 7], dtype: "u32", low: 0, high: 9 }]),
-    reorderSample(2, [1, 3, -1, 2, 9, 4], [{ shape: [6, 4] }]), // parents of other groups
+    reorderSample(2, [1, 2, -1, 2, 9, 4], [{ shape: [6, 4] }]), // parents of other groups
     reorderSample(1, [0, 1, 2], [{ shape: [3, 5] }]),
     reorderSample(40, Array.from({ length: 40 }, (_, i) => (i * 7) % 40), [{ shape: [40, 12] }]),
     reorderSample(2, [1, 0], Array.from({ length: 20 }, (_, i) => ({ shape: [2, 3 + i] }))), // more than a dispatch binds
   ],
   refused: [
-    { name: "groups that don't divide the rows", ...reorderSample(2, [0, 1, 2], [{ shape: [3, 5] }]), message: /^reorderRows: groups must divide the 3 rows; got groups of 2/ },
-    { name: "a tensor of other rows", ...reorderSample(2, [0, 1], [{ shape: [3, 5] }]), message: /^reorderRows: tensors must have 2 rows, as many as parents; got \[3,5\]/ },
+    { ...reorderSample(2, [0, 1, 2], [{ shape: [3, 5] }]), name: "groups that don't divide the rows", message: /^reorderRows: groups must divide the 3 rows; got groups of 2/ },
+    { ...reorderSample(2, [0, 1], [{ shape: [3, 5] }]), name: "a tensor of other rows", message: /^reorderRows: tensors must have 2 rows, as many as parents; got \[3,5\]/ },
     { name: "parents in f32", inputs: [{ shape: [2] }, { shape: [2, 5] }], attrs: { width: 2 }, message: /^reorderRows: parents must be i32 \[R\]; got f32 \[2\]/ },
   ],
   fuzz: (random) => {
@@ -197,11 +198,11 @@ function sumSample(name: string, rows: number, words: number, end: number, logit
   };
 }
 
-export const addLogProbsCase: OpCase<EndAttrs> = {
-  name: "addLogProbs",
+export const takeWordsCase: OpCase<EndAttrs> = {
+  name: "takeWords",
   apply: ([logits, words, last, sums], { end }) => {
-    addLogProbs(sums, logits, { words, last, end });
-    return [sums];
+    takeWords({ last, sums }, logits, words, end);
+    return [last, sums];
   },
   reference: ([logits, words, last, sums], { end }) => {
     const [, count] = logits.shape;
@@ -210,11 +211,15 @@ export const addLogProbsCase: OpCase<EndAttrs> = {
       const most = all.reduce((a, b) => Math.max(a, b));
       return (all[words.data[row]] ?? NaN) - most - Math.log(all.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
     };
-    return [{ shape: sums.shape, data: sums.data.map((sum, row) => (end >= 0 && last.data[row] === end ? sum : sum + logProb(row))) }];
+    const ended = (row: number): boolean => end >= 0 && last.data[row] === end;
+    return [
+      { shape: last.shape, data: last.data.map((word, row) => (ended(row) ? word : words.data[row])) },
+      { shape: sums.shape, data: sums.data.map((sum, row) => (ended(row) ? sum : sum + logProb(row))) },
+    ];
   },
   tolerance: { forward: 2e-6, gradient: 0, reason: "f32 sums of up to 5,003 exponentials, and a logarithm" },
   differentiable: [],
-  constantOutputs: [0],
+  constantOutputs: [0, 1],
   samples: [
     sumSample("texts", 5, 7, END),
     sumSample("without an end", 4, 12, -1),
@@ -224,8 +229,8 @@ export const addLogProbsCase: OpCase<EndAttrs> = {
     { ...sumSample("", 4, 4, END, { values: [NaN, 1, 2, 3, NaN, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3] }), name: "NaN, an ended text, words outside", inputs: [{ shape: [4, 4], values: [NaN, 1, 2, 3, NaN, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3] }, { shape: [4], dtype: "i32", values: [1, 1, -1, 4] }, { shape: [4], dtype: "i32", values: [0, END, 0, 0] }, { shape: [4] }] },
   ],
   refused: [
-    { name: "logits of other rows", inputs: [{ shape: [3, 4] }, { shape: [2], dtype: "i32" }, { shape: [2], dtype: "i32" }, { shape: [2] }], attrs: { end: END }, message: /^addLogProbs: words must be i32 \[3\]; got i32 \[2\]/ },
-    { name: "a vector", inputs: [{ shape: [4] }, { shape: [4], dtype: "i32" }, { shape: [4], dtype: "i32" }, { shape: [4] }], attrs: { end: END }, message: /^addLogProbs: logits must be \[R,V\]; got \[4\]/ },
+    { name: "logits of other rows", inputs: [{ shape: [3, 4] }, { shape: [2], dtype: "i32" }, { shape: [2], dtype: "i32" }, { shape: [2] }], attrs: { end: END }, message: /^takeWords: words must be i32 \[3\]; got i32 \[2\]/ },
+    { name: "a vector", inputs: [{ shape: [4] }, { shape: [4], dtype: "i32" }, { shape: [4], dtype: "i32" }, { shape: [4] }], attrs: { end: END }, message: /^takeWords: logits must be \[R,V\]; got \[4\]/ },
   ],
   fuzz: (random) => sumSample("random", randomInteger(random, 1, 9), randomInteger(random, 1, 200), random.pick([END, -1])),
   bench: [sumSample("texts", 8, 50_257, END)],

@@ -1,6 +1,6 @@
-import { addLogProbs as addLogProbsKernel } from "../../kernels/add-log-probs.ts";
 import { advanceBeams as advanceKernel, type BeamAttrs } from "../../kernels/beam.ts";
 import { MOST_REORDERED, reorderRows as reorderKernel } from "../../kernels/reorder-rows.ts";
+import { takeWords as takeWordsKernel } from "../../kernels/take-words.ts";
 import { run } from "../run.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -45,12 +45,13 @@ export function reorderRows(tensors: readonly Tensor[], parents: Tensor, width: 
 }
 
 /**
- * Adds log softmax(logits)[word] to the sum of each text, in place, but for texts that ended before.
+ * Texts take their next words, in place: last = word, and log softmax(logits)[word] joins the sum. A text whose last word is the
+ * end stays as it is, whatever is computed after it.
  *
- * logits [R,V], words i32 [R], last i32 [R] (the words before), sums f32 [R]. No gradient flows.
+ * logits [R,V], words i32 [R]; changed: last i32 [R], sums f32 [R]. No gradient flows.
  * @param end The word that ends a text; negative where there is none.
  * @throws ShapeError if the tensors do not fit.
  */
-export function addLogProbs(sums: Tensor, logits: Tensor, { words, last, end }: { readonly words: Tensor; readonly last: Tensor; readonly end: number }): void {
-  run(addLogProbsKernel, [logits, words, last, sums], { end });
+export function takeWords({ last, sums }: { readonly last: Tensor; readonly sums: Tensor }, logits: Tensor, words: Tensor, end: number): void {
+  run(takeWordsKernel, [logits, words, last, sums], { end });
 }

@@ -6,34 +6,35 @@ import { EXPONENTIALS, exponentialsOfRow, laneReduction, layRows, packRow, rowEn
 import { bindings, bytesOf } from "./wgsl.ts";
 
 /**
- * Adds log softmax(logits)[word] to the sum of each text, in place, but for texts whose last word was the end.
+ * Texts take their next words, in place: last = word, and log softmax(logits)[word] joins the sum. A text whose last word is
+ * the end stays as it is.
  *
- * logits [R,V], words i32 [R] (the next ones), last i32 [R] (those before), sums f32 [R] (changed). A word outside the
- * vocabulary, and a row without a softmax, give NaN.
+ * logits [R,V], words i32 [R]; changed: last i32 [R], sums [R]. A word outside the vocabulary, and a row without a softmax, make
+ * the sum NaN.
  * @param attrs.end The word that ends a text; negative where there is none.
  * @throws ShapeError if shapes or types do not fit.
  */
-export const addLogProbs: Kernel<{ readonly end: number }> = {
-  name: "addLogProbs",
-  updates: [3],
+export const takeWords: Kernel<{ readonly end: number }> = {
+  name: "takeWords",
+  updates: [2, 3],
   infer([logits, words, last, sums]) {
-    requireFloat("addLogProbs", logits);
-    if (logits.shape.length !== 2) throw new ShapeError(`addLogProbs: logits must be [R,V]; got ${showShape(logits.shape)}`);
+    requireFloat("takeWords", logits, sums);
+    if (logits.shape.length !== 2) throw new ShapeError(`takeWords: logits must be [R,V]; got ${showShape(logits.shape)}`);
     const [rows] = logits.shape;
-    for (const [name, { shape, dtype }, type] of [["words", words, "i32"], ["last", last, "i32"], ["sums", sums, "f32"]] as const) {
-      if (dtype !== type || !sameShape(shape, [rows])) throw new ShapeError(`addLogProbs: ${name} must be ${type} [${rows}]; got ${dtype} ${showShape(shape)}`);
+    for (const [name, { shape, dtype }] of [["words", words], ["last", last], ["sums", sums]] as const) {
+      if ((name !== "sums" && dtype !== "i32") || !sameShape(shape, [rows])) throw new ShapeError(`takeWords: ${name} must be ${name === "sums" ? "f32" : "i32"} [${rows}]; got ${dtype} ${showShape(shape)}`);
     }
     return [];
   },
   cost([logits, words, last, sums]) {
-    return { flops: 4 * sizeOf(logits.shape), bytes: bytesOf(logits, words, last) + 2 * bytesOf(sums) };
+    return { flops: 4 * sizeOf(logits.shape), bytes: bytesOf(logits, words) + 2 * bytesOf(last, sums) };
   },
   program([{ shape: [rows, vocabulary] }], { end }, limits) {
     const { packed, element, items } = packRow(vocabulary);
     const layout = layRows(rows, items, limits);
     const logit = packed ? "logits[start + column / 4u][column % 4u]" : "logits[start + column]";
     return {
-      wgsl: `${bindings([["logits", element], ["words", "i32"], ["last", "i32"]], [["sums", "f32"]])}
+      wgsl: `${bindings([["logits", element], ["words", "i32"]], [["last", "i32"], ["sums", "f32"]])}
 const ITEMS = ${items}u;
 
 ${EXPONENTIALS}
@@ -44,7 +45,9 @@ ${rowEntry(layout)}
   ${exponentialsOfRow((i) => `logits[start + ${i}]`, packed)}
   let all = mergeLanes(own, lane);
   if (first != 0u${end < 0 ? "" : ` || last[row] == ${end}`}) { return; }
-  let column = u32(words[row]); // a negative one becomes a great one
+  let word = words[row];
+  let column = u32(word); // a negative one becomes a great one
+  last[row] = word;
   if (column >= ${vocabulary}u || !usable(all.sum)) {
     sums[row] = nan();
     return;

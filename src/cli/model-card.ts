@@ -1,0 +1,71 @@
+import type { Captioner } from "../caption/captioner.ts";
+import type { Recipe } from "../caption/recipe.ts";
+import type { Scores } from "../caption/scoring.ts";
+import { SYSTEM } from "../caption/systems.ts";
+import { writeFileAtomically } from "../checkpoint/files.ts";
+import type { Device } from "../device/device.ts";
+import { duration, thousands } from "./format.ts";
+import { scoreRows } from "./scores.ts";
+
+/** What a model card tells. */
+export interface ModelCard {
+  readonly captioner: Captioner;
+  readonly recipe: Recipe;
+  readonly device: Device;
+  /** What was typed to train it. */
+  readonly command: string;
+  /** Of training, validation included. */
+  readonly seconds: number;
+  readonly steps: number;
+  /** The pictures, in a line. */
+  readonly data: string;
+  /** Whether these are the embedded scenes. */
+  readonly scenes: boolean;
+  readonly scores: Scores;
+  /** How the scores were made, see `scoringTerms`. */
+  readonly terms: string;
+}
+
+/** Writes a model card: what a captioner is, how it was made, what it scores, and what it cannot do. @throws InputError if the file cannot be written. */
+export async function writeModelCard(path: string, card: ModelCard): Promise<void> {
+  await writeFileAtomically(path, [Buffer.from(renderModelCard(card))]);
+}
+
+function renderModelCard({ captioner, recipe, device, command, seconds, steps, data, scenes, scores, terms }: ModelCard): string {
+  const { system, codec, preprocessing, model } = captioner;
+  const { adapter } = device;
+  const rows: (readonly [string, string])[] = [
+    ["system", `\`${system}\`: ${SYSTEM[system].about}`],
+    ["recipe", `${recipe.recipe}, ${recipe.size}, seed ${recipe.seed}`],
+    ["command", `\`${command}\``],
+    ["trained", `${thousands(steps)} steps of ${recipe.training.batchSize} pictures in ${duration(seconds)}`],
+    ["adapter", `${adapter.description || adapter.vendor} (${adapter.kind})`],
+    ["weights", thousands(model.parameterCount())],
+    ["vocabulary", `${thousands(codec.size)} entries${codec.languages.length === 0 ? "" : `; languages ${codec.languages.join(" ")}`}`],
+    ["pictures", `${preprocessing.size} × ${preprocessing.size} pixels`],
+    ["trained on", data],
+  ];
+  return [
+    `# A captioner of the system ${system}`,
+    "",
+    scenes ? "It says what is on scenes drawn by code: one to three objects, each with a shape, a colour and a size, in relation to each other. It knows nothing else: whatever a photograph shows, it will speak of such objects." : "It says what is on pictures like those that it was trained on; of others it may say anything.",
+    "",
+    "| | |",
+    "|---|---|",
+    ...rows.map(([name, value]) => `| ${name} | ${cell(value)} |`),
+    "",
+    "## Scores",
+    "",
+    `${terms}.`,
+    "",
+    "| score | value | what it means |",
+    "|---|---|---|",
+    ...scoreRows(scores).map(({ name, value, definition }) => `| ${name} | ${value} | ${cell(definition)} |`),
+    "",
+  ].join("\n");
+}
+
+/** Text within a table of Markdown. */
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
+}
