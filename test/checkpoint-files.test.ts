@@ -229,6 +229,7 @@ describe("checkpoint metadata", () => {
     config: { width: 192, dropout: 0.1, ids: [1, 2], none: null },
     vocabulary: ["<pad>", 'a "word"', "größe"],
     preprocessing: { mean: [0.485, 0.456, 0.406] },
+    fingerprint: "0123456789abcdef",
     trainer: { epoch: 3, step: 1200, best: 0.1 + 0.2, schedule: { name: "cosine" } },
     random: [new Generator(7, 1).state, { seed: 2 ** 32 - 1, stream: 0, counter: 2 ** 40 }],
   };
@@ -237,12 +238,12 @@ describe("checkpoint metadata", () => {
   it("round trips through a file", async () => {
     await saveSafetensors(path, [["x", vector(1)]], record);
     const { metadata } = await loadSafetensors(path);
-    expect(decodeMetadata(metadata, path)).toEqual({ format: "sightline-checkpoint", version: 1, ...state });
+    expect(decodeMetadata(metadata, path)).toEqual({ format: "sightline-checkpoint", version: 2, ...state });
   });
 
   it("may leave out the trainer's part", () => {
     const { trainer: _trainer, random: _random, ...weights } = state;
-    expect(decodeMetadata(encodeMetadata(weights), "file")).toEqual({ format: "sightline-checkpoint", version: 1, ...weights });
+    expect(decodeMetadata(encodeMetadata(weights), "file")).toEqual({ format: "sightline-checkpoint", version: 2, ...weights });
   });
 
   it("refuses to encode what JSON would change", () => {
@@ -258,10 +259,12 @@ describe("checkpoint metadata", () => {
   it.each<[what: string, change: Record<string, string | undefined>, message: string]>([
     ["a foreign file", { format: "pt" }, "this file is a safetensors file but not a sightline checkpoint; expected format \"sightline-checkpoint\" in its metadata, got \"pt\""],
     ["a file without metadata", { format: undefined }, "not a sightline checkpoint"],
-    ["a newer file", { version: "2" }, "this checkpoint is of version 2; expected at most 1 (update sightline"],
-    ["a version that is no number", { version: "one" }, 'version must be 1; got "one"'],
-    ["no version", { version: undefined }, "version must be 1; got nothing"],
+    ["a newer file", { version: "3" }, "this checkpoint is of version 3; expected at most 2 (update sightline"],
+    ["a version that is no number", { version: "one" }, 'version must be 2; got "one"'],
+    ["no version", { version: undefined }, "version must be 2; got nothing"],
     ["no system", { system: undefined }, "must name its system; got none"],
+    ["an older file", { version: "1" }, 'version must be 2; got "1"'],
+    ["no fingerprint", { fingerprint: undefined }, "must hold fingerprint in its metadata"],
     ["no config", { config: undefined }, "must hold config in its metadata"],
     ["a vocabulary that is not JSON", { vocabulary: "[" }, 'vocabulary must be JSON; got "["'],
     ["a trainer without a step", { trainer: '{"epoch":1}' }, 'whole numbers epoch and step; got {"epoch":1}'],

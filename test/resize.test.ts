@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { InputError, ShapeError } from "../src/core/errors.ts";
+import type { DeviceGenerator } from "../src/autograd/random.ts";
+import type { CaptionModel } from "../src/caption/caption-model.ts";
 import { Captioner } from "../src/caption/captioner.ts";
-import type { StorytellerConfig } from "../src/caption/storyteller.ts";
+import type { ModelConfig } from "../src/caption/systems.ts";
 import type { Image } from "../src/data/image.ts";
 import { sceneSource } from "../src/data/pictures.ts";
 import { fit, parsePreprocessing, preprocess, PREPROCESSING, squash } from "../src/data/preprocess.ts";
 import { resize } from "../src/data/resize.ts";
 import { Vocabulary } from "../src/data/vocabulary.ts";
-import type { Device } from "../src/device/device.ts";
 
 /** A picture with every level and sharp edges, made the same way for Pillow. */
 function pattern(width: number, height: number): Image {
@@ -190,8 +191,8 @@ describe("preprocess", () => {
 
   test("pictures that keep their shape are refused where batches are made", () => {
     expect(() => sceneSource(1, { train: 1, validation: 1, test: 1 }, PREPROCESSING.fasterRcnn)).toThrow('sceneSource: pictures must be resized to one size, by "squash" or "crop"; got "keep"');
-    const config = { model: {} as StorytellerConfig, maxLength: 3 };
-    expect(() => new Captioner({} as Device, config, new Vocabulary(["<pad>", "<start>", "<end>", "<unk>"]), PREPROCESSING.fasterRcnn, 1)).toThrow('Captioner: pictures must be resized to one size, by "squash" or "crop"; got "keep"');
+    const config = { model: {} as ModelConfig, maxLength: 3 };
+    expect(() => new Captioner({} as CaptionModel, config, new Vocabulary(["<pad>", "<start>", "<end>", "<unk>"]), PREPROCESSING.fasterRcnn, {} as DeviceGenerator)).toThrow('Captioner: pictures must be resized to one size, by "squash" or "crop"; got "keep"');
   });
 
   test.each([

@@ -30,8 +30,6 @@ export interface TextRecipe {
   readonly trainsPads: boolean;
   /** Whether the first word is learned as what follows the start word, with which generation begins. */
   readonly trainsFirst: boolean;
-  /** Chance that a word is hidden from the decoder in training, which must then tell from the picture how to go on: it learns fewer habits, such as which colour goes with which shape. */
-  readonly wordDropout: number;
   /** Share of the steps at the beginning that use the first caption of each picture alone; then one is drawn. One wording first makes the picture's part easier to find. */
   readonly firstCaption: number;
 }
@@ -142,7 +140,6 @@ const fields: Reader<Recipe> = record<Recipe>({
     trainsEnd: flag,
     trainsPads: flag,
     trainsFirst: flag,
-    wordDropout: withDefault(number(0, 0.99), 0),
     firstCaption: share,
   }),
   training: record<TrainingRecipe>({

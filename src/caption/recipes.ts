@@ -72,7 +72,7 @@ const QUICK: TrainingRecipe = {
   reward: null,
 };
 
-const WORDS: TextRecipe = { vocabulary: "words", size: 2048, minFrequency: 1, punctuation: "unicode", maxLength: 60, trainsEnd: true, trainsPads: false, trainsFirst: true, wordDropout: 0, firstCaption: 0 };
+const WORDS: TextRecipe = { vocabulary: "words", size: 2048, minFrequency: 1, punctuation: "unicode", maxLength: 60, trainsEnd: true, trainsPads: false, trainsFirst: true, firstCaption: 0 };
 
 function gpt2(dim: number, layers: number): GPT2Config {
   return { vocabulary: LATER, positions: LATER, dim, layers, heads: dim / 16, mlp: 4 * dim, eps: 1e-5, activation: "gelu_tanh", crossAttention: null };

@@ -89,7 +89,7 @@ export class Teller {
   private readonly codec: TextCodec;
   private readonly maxLength: number;
   private readonly decoders = new Map<string, SequenceDecoder>();
-  private onWord: ((row: number, word: number) => void) | null = null;
+  private onWord: ((row: number, word: number, candidate: number) => void) | null = null;
 
   constructor(device: Device, model: CaptionModel, codec: TextCodec, maxLength: number) {
     this.device = device;
@@ -106,7 +106,8 @@ export class Teller {
     const { candidates = 1 } = options;
     const onText = candidates === 1 ? options.onText : undefined;
     const streams = onText && Array.from({ length: pictures.shape[0] }, () => this.codec.stream());
-    this.onWord = onText === undefined ? null : (row, word) => {
+    this.onWord = onText === undefined ? null : (row, word, candidate) => {
+      if (candidate > 0) return; // one text at a time can be watched
       const added = streams![row].push(word);
       if (added !== "") onText(row, added);
     };
@@ -141,7 +142,7 @@ export class Teller {
     return wordByWordDecoder(this.device, text, {
       ...rules,
       ...(sampling && { sampling: { ...filters, seed }, candidates }),
-      onWord: (row, word) => this.onWord?.(row, word),
+      onWord: (row, word, candidate) => this.onWord?.(row, word, candidate),
     });
   }
 

@@ -125,8 +125,8 @@ export async function trainCaptioner(captioner: Captioner, source: PictureSource
 
   const lookedOnce = neverTrainsVision(recipe) && recipe.augment === null && model.vision !== null;
   const lookOf = async (set: PictureSet): Promise<Look> => (lookedOnce ? lookOnce(captioner, set, await openFeatures(), hooks) : lookAtPictures(set, preprocessing));
-  const { trainsEnd, trainsPads, trainsFirst, wordDropout, firstCaption } = recipe.text;
-  const options = { text: { codec, length: config.maxLength, trainsEnd, trainsPads, trainsFirst, wordDropout }, batchSize, firstCaptionEpochs: firstCaption * epochs, seed: recipe.seed };
+  const { trainsEnd, trainsPads, trainsFirst, firstCaption } = recipe.text;
+  const options = { text: { codec, length: config.maxLength, trainsEnd, trainsPads, trainsFirst }, batchSize, firstCaptionEpochs: firstCaption * epochs, seed: recipe.seed };
   const trainLook = recipe.augment === null ? await lookOf(source.train) : lookAtPictures(source.train, preprocessing, recipe.augment, recipe.seed);
   const batches = new Batches(source.train, { ...options, look: trainLook });
   if (batches.batchSize % accumulate !== 0) throw new InputError(`training.accumulate must divide the pictures of a step, ${batches.batchSize}; got ${accumulate}`, "change it or training.batchSize");

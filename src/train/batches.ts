@@ -30,8 +30,6 @@ export interface TextOptions {
   readonly trainsPads: boolean;
   /** Whether the first word is asked for. */
   readonly trainsFirst: boolean;
-  /** Chance that a word is hidden from the decoder, which must then tell from the picture how to go on. */
-  readonly wordDropout: number;
 }
 
 export interface BatchOptions {
@@ -45,7 +43,6 @@ export interface BatchOptions {
 
 const ORDER_STREAM = 0x0bd0;
 const CAPTION_STREAM = 0xca97;
-const HIDING_STREAM = 0x41de;
 
 /** Of positions that no loss is asked for; the same as in `src/models`. */
 const IGNORED = -100;
@@ -87,7 +84,7 @@ export class Batches {
       const choices = this.set.captions(index);
       return choices[step < this.firstCaptionSteps ? 0 : threefry(this.options.seed, CAPTION_STREAM, index, epoch)[0] % choices.length];
     });
-    return this.assemble(indices, captions, epoch, (row, place) => threefry(this.options.seed, HIDING_STREAM, indices[row], epoch * this.options.text.length + place)[0] < this.options.text.wordDropout * 2 ** 32);
+    return this.assemble(indices, captions, epoch);
   }
 
   /**
@@ -107,22 +104,18 @@ export class Batches {
     return this.order.indices;
   }
 
-  private async assemble(indices: readonly number[], captions: readonly string[], epoch: number, hides: Hides = () => false): Promise<Batch> {
-    return { seen: await this.options.look(indices, epoch), ...textBatch(captions.map((caption) => this.options.text.codec.encode(caption)), this.options.text, hides) };
+  private async assemble(indices: readonly number[], captions: readonly string[], epoch: number): Promise<Batch> {
+    return { seen: await this.options.look(indices, epoch), ...textBatch(captions.map((caption) => this.options.text.codec.encode(caption)), this.options.text) };
   }
 }
 
-/** Whether a word of a text is hidden from the decoder. */
-type Hides = (row: number, place: number) => boolean;
-
-/** Words and next words of texts: [B, T] i32 each. Texts longer than T − 1 words are cut; the end word then counts as theirs. A pad stands for a hidden word. */
-export function textBatch(texts: readonly (readonly number[])[], { codec, length, trainsEnd, trainsPads, trainsFirst }: Omit<TextOptions, "wordDropout">, hides: Hides = () => false): Pick<Batch, "words" | "next"> {
+/** Words and next words of texts: [B, T] i32 each. Texts longer than T − 1 words are cut; the end word then counts as theirs. */
+export function textBatch(texts: readonly (readonly number[])[], { codec, length, trainsEnd, trainsPads, trainsFirst }: TextOptions): Pick<Batch, "words" | "next"> {
   const words = new Int32Array(texts.length * length).fill(codec.pad);
   const next = new Int32Array(texts.length * length).fill(trainsPads ? codec.end : IGNORED);
   texts.forEach((text, row) => {
     const said = text.slice(0, length - 1);
-    const tags = codec.languageOf(said) === undefined ? 0 : 1; // nothing but the tag tells the language
-    words.set([codec.start, ...said.map((word, place) => (place >= tags && hides(row, place) ? codec.pad : word))], row * length);
+    words.set([codec.start, ...said], row * length);
     next.set(trainsEnd || trainsPads ? [...said, codec.end] : said, row * length);
     if (!trainsFirst) next[row * length] = IGNORED;
   });

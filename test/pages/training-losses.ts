@@ -20,7 +20,7 @@ export async function trainingLosses(): Promise<number[]> {
   const source = sceneSource(1, { train: 16, validation: 1, test: 1 }, preprocessing);
   const batches = new Batches(source.train, {
     look: lookAtPictures(source.train, preprocessing),
-    text: { codec: vocabulary, length: 24, trainsEnd: true, trainsPads: false, trainsFirst: true, wordDropout: 0 },
+    text: { codec: vocabulary, length: 24, trainsEnd: true, trainsPads: false, trainsFirst: true },
     batchSize: 8,
     firstCaptionEpochs: 0,
     seed: 1,
