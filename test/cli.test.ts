@@ -38,7 +38,7 @@ describe("arguments", () => {
     expect(await cli.run("--version")).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
-  test.each(["", "train", "caption", "eval", "doctor"])("sightline %s --help shows examples", async (verb) => {
+  test.each(["", "train", "caption", "story", "eval", "doctor"])("sightline %s --help shows examples", async (verb) => {
     const { code, stdout } = await cli.run(...(verb === "" ? [] : [verb]), "--help");
     expect(code).toBe(0);
     expect(stdout).toContain(`Examples:\n  sightline ${verb || "train"}`);
@@ -63,8 +63,16 @@ describe("bad input", () => {
   test.each([
     [["caption", "good.png"], /^no model found: .*\(train one with: npm run train\)$/],
     [["caption", "good.png", "--model", "nowhere"], /^--model nowhere must be .*; got nothing of that name/],
-    [["caption", "good.png", "--model", "pictures"], /^--model pictures must hold best.safetensors; got a folder without/],
-    [["caption", "good.png", "--model", "text.jpg"], /^text.jpg: .*\(.*download it or write it again\)$/],
+    [["caption", "good.png", "--model", "pictures"], /^--model pictures must hold best.safetensors, or a published file of weights; got a folder without/],
+    [["caption", "good.png", "--model", "text.jpg"], /^text.jpg: a checkpoint must be .*; got text that begins with "hello" \(give the file with the weights, .*\)$/],
+    [["caption", "good.png", "--json", "--csv"], /^texts are printed in one format; got --json and --csv/],
+    [["caption", "good.png", "--beam", "3", "--top-k", "5"], /^a beam follows the likeliest texts and draws none; got --beam 3 and --top-k/],
+    [["caption", "good.png", "--beam", "2", "--n", "3"], /^--n must be at most the beam, .*; got --n 3 and --beam 2/],
+    [["caption", "good.png", "--seed", "3"], /^--seed decides which words are drawn/],
+    [["caption", "good.png", "--min-length", "9", "--max-length", "3"], /^--min-length must be at most --max-length, 3; got 9/],
+    [["caption", "no*.gif"], /^no\*.gif must be a file, or a pattern that fits some; got none that fits/],
+    [["caption", "good.png", "--model", "model.safetensors", "--vocab", "text.jpg"], /^--vocab is for published captioners; got model.safetensors/],
+    [["caption", "good.png", "--model", "model.safetensors", "--language", "de"], /^the language must be left out, as this captioner knows one alone; got <de>/],
     [["train", "--data", "nowhere"], /^nowhere must be a folder with images\/ .*; got nothing of that name/],
     [["train", "--data", "pictures"], /^pictures must hold .*captions.txt.*; got an empty folder \(write captions.txt/],
     [["train", "--out", "full"], /^--out full must be a new or empty folder; got one with 1 file in it/],
@@ -98,17 +106,48 @@ describe("caption", () => {
       expect.stringMatching(/cut.png must be a complete PNG/),
       expect.stringMatching(/text.jpg must be a JPEG or PNG picture; got 5 bytes/),
       expect.stringMatching(/missing.jpg must be a readable file; got nothing of that name/),
-      expect.stringMatching(/pictures must be a picture; got a folder \(name the pictures in it, such as pictures\/\*.jpg\)/),
+      expect.stringMatching(/pictures must hold JPEG or PNG pictures; got a folder with none \(look into the folders in it with --recursive\)/),
     ]);
-    expect(stderr.split("\n").filter((line) => !line.startsWith("error: "))).toEqual([expect.stringMatching(/ adapter: /), "model model.safetensors", ""]);
+    const others = stderr.split("\n").filter((line) => !line.startsWith("error: "));
+    expect(others).toEqual([expect.stringMatching(/ adapter: /), "model model.safetensors", "note: 2 of 2 texts ended at the most words allowed (--max-length allows more)", ""]);
+  });
+
+  test("a folder, a pattern and standard input, as a table of the best two of a beam", async () => {
+    mkdirSync(cli.path("mixed"));
+    for (const name of ["b.png", "a.PNG", "notes.txt", ".hidden.png"]) writeFileSync(cli.path("mixed", name), PNG);
+    const { code, stdout } = await cli.shell("$sightline caption mixed 'go*.png' - --model model.safetensors --beam 2 --n 2 --csv < more.png");
+    expect(code).toBe(0);
+    const [header, ...rows] = stdout.split("\r\n");
+    expect(header).toBe("file,caption,score");
+    const files = rows.map((row) => row.split(",")[0]);
+    expect(files).toEqual(["mixed/a.PNG", "mixed/b.png", "good.png", "-"].flatMap((file) => [file, file]).concat(""));
+    for (const row of rows.slice(0, -1)) expect(row).toMatch(/^[^,]+,[a-z<> ]*,-\d+(\.\d+)?(e-\d+)?$/);
+  });
+
+  test("story: longer texts without the same three words twice, drawn the same from the same seed", async () => {
+    const tell = (): Promise<Ended> => cli.run("story", "good.png", "--model", "model.safetensors", "--temperature", "2", "--seed", "7", "--n", "3", "--json");
+    const [{ code, stdout, stderr }, again] = [await tell(), await tell()];
+    expect(code).toBe(0);
+    expect(again.stdout).toBe(stdout);
+    expect(stderr).toMatch(/note: this model learned captions, not stories/);
+    const { caption, candidates } = JSON.parse(stdout) as { caption: string; candidates: { caption: string; score: number; ended: string }[] };
+    expect(candidates).toHaveLength(3);
+    expect(candidates[0].caption).toBe(caption);
+    expect(candidates.map(({ score }) => score)).toEqual(candidates.map(({ score }) => score).toSorted((a, b) => b - a));
+    for (const { caption: told, ended } of candidates) {
+      const words = told.split(" ");
+      expect(["end", "length"]).toContain(ended);
+      const threes = words.slice(2).map((_, i) => words.slice(i, i + 3).join(" "));
+      expect(new Set(threes).size).toBe(threes.length);
+    }
   });
 
   test.each([1, 2])("--json prints an object a line and nothing else, beam %d", async (beam) => {
     const { code, stdout } = await cli.run("caption", "good.png", "more.png", "--model", "model.safetensors", "--json", "--beam", String(beam));
     expect(code).toBe(0);
     const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line) as unknown);
-    const score = beam === 1 ? null : (expect.any(Number) as number);
-    expect(lines).toEqual(["good.png", "more.png"].map((file) => ({ file, caption: expect.any(String) as string, score, model: "model.safetensors" })));
+    const said = { caption: expect.any(String) as string, score: expect.any(Number) as number, ended: expect.stringMatching(/^(end|length)$/) as string };
+    expect(lines).toEqual(["good.png", "more.png"].map((file) => ({ file, ...said, model: "model.safetensors", system: "storyteller" })));
   });
 
   test("a closed pipe ends it quietly", async () => {

@@ -169,7 +169,8 @@ describe("captioners of published layouts say what PyTorch says", () => {
     captioner.dispose();
 
     await expect(open(folder, { encoder: narrow })).rejects.toThrow("model.safetensors: the vision network must give 2048 features of a picture, on which this storyteller works; got one that gives 256");
-    await expect(open(folder, { encoder: golden("vit-timm/model.safetensors") })).rejects.toThrow("works on features of a ResNet; got a ViT");
+    await expect(open(folder, { encoder: golden("gpt2/model.safetensors") })).rejects.toThrow("--encoder must name a file with a ResNet or ViT");
+    await expect(open(folder, { encoder: "resnet-none" })).rejects.toThrow("--encoder must name the ResNet-50 that they come from; got resnet-none, which is neither a file nor pulled (get it with: sightline pull resnet50)");
     await expect(open(folder, { encoder: wide, vocab: join(folder, "nothing.pkl") })).rejects.toThrow("nothing.pkl: there is no such file");
     writeFileSync(join(folder, "small.json"), JSON.stringify({ words: ["<pad>", "<start>", "<end>", "<unk>", "dog"] }));
     await expect(open(folder, { encoder: wide, vocab: join(folder, "small.json") })).rejects.toThrow("the vocabulary must be the one of these weights, which know 37 words; got a vocabulary of 5");
@@ -180,7 +181,7 @@ describe("captioners of published layouts say what PyTorch says", () => {
 
 /** A bottleneck ResNet of so many channels at its start, and 32 times as many at its end. */
 async function resnetFile(name: string, width: number): Promise<string> {
-  const model = new ResNet({ device: device(), generator: new Generator(1) }, { block: "bottleneck", layers: [1, 1, 1, 1], width, stem: "imagenet", classes: 0 });
+  const model = new ResNet({ device: device(), generator: new Generator(1) }, { block: "bottleneck", layers: [1, 0, 0, 1], width, stem: "imagenet", classes: 0 });
   const path = join(root, name);
   await saveSafetensors(path, await model.stateDict(), {});
   model.dispose();
@@ -195,7 +196,7 @@ describe("what cannot be opened gets one clear line", () => {
   test("files that are no weights, or hold unknown ones", async () => {
     writeFileSync(join(root, "text.pt"), "hello there");
     await expect(open(join(root, "text.pt"))).rejects.toThrow('must be a safetensors or PyTorch file, or the index of one in several files; got text that begins with "hello there"');
-    await expect(open(golden("story-resnet-gpt2/io.safetensors"))).rejects.toThrow("io.safetensors: must hold one of");
+    await expect(open(golden("vit-hf/io.safetensors"))).rejects.toThrow("io.safetensors: must hold one of");
     await expect(open(join(root, "nothing"))).rejects.toThrow("must be the folder of a run, a file of weights, or the name of weights that were pulled; got nothing of that name");
   });
 

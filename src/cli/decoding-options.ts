@@ -11,8 +11,8 @@ const MOST_WORDS = 100_000;
 export interface DecodingFlags {
   readonly beam?: number;
   readonly lengthPenalty?: number;
-  /** Of --no-repeat-ngram: commander takes the "no" off. */
-  readonly repeatNgram?: number;
+  /** Of --no-repeat-ngram: commander takes the "no" off, and gives true where the flag was left out. */
+  readonly repeatNgram?: number | true;
   readonly repetitionPenalty?: number;
   readonly minLength?: number;
   readonly maxLength?: number;
@@ -52,11 +52,12 @@ export function decodingOptions(): Option[] {
 
 /** What the flags say to a captioner. @throws InputError for flags that exclude each other, or a seed where nothing is drawn. */
 export function decodingOf(flags: DecodingFlags): DescribeOptions {
-  const { beam, lengthPenalty, repeatNgram: noRepeatNgram, repetitionPenalty, minLength, maxLength, temperature, topK, topP, seed, language } = flags;
+  const { beam, lengthPenalty, repeatNgram, repetitionPenalty, minLength, maxLength, temperature, topK, topP, seed, language } = flags;
   const draws = temperature !== undefined || topK !== undefined || topP !== undefined;
   if (seed !== undefined && !draws) throw new InputError(`--seed decides which words are drawn; got ${seed} where the likeliest ones are taken`, "add --temperature 1, or leave it out");
   if (draws && beam !== undefined && beam > 1) throw new InputError(`a beam follows the likeliest texts and draws none; got --beam ${beam} and --${temperature !== undefined ? "temperature" : topK !== undefined ? "top-k" : "top-p"}`, "leave one of them out");
   if (minLength !== undefined && maxLength !== undefined && minLength > maxLength) throw new InputError(`--min-length must be at most --max-length, ${maxLength}; got ${minLength}`, "lower it");
+  const noRepeatNgram = repeatNgram === true ? undefined : repeatNgram;
   return { beam, lengthPenalty, noRepeatNgram, repetitionPenalty, minLength, maxLength, language, ...(draws && { sampling: { temperature, topK, topP, seed } }) };
 }
 

@@ -40,7 +40,7 @@ export function evaluationTerms(evaluations: readonly Evaluation[], split: strin
   const terms = evaluations.map(({ scores }) => scoringTerms(scores, split, decoding));
   if (evaluations[0].language === null) return terms[0];
   const names = evaluations.map(({ language }) => languageName(language ?? ""));
-  return new Set(terms).size === 1 ? `${names.join(", ")}: ${terms[0]}` : terms.map((line, i) => `${names[i]}: ${line}`).join("; ");
+  return new Set(terms).size === 1 ? `languages ${names.join(", ")}: ${terms[0]}` : terms.map((line, i) => `${names[i]}: ${line}`).join("; ");
 }
 
 /** What to beware of, see {@link scoreWarnings}, and which pictures are not in the scores. */

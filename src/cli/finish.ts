@@ -23,7 +23,7 @@ export async function finishRun(device: Device, { run, recipe, data, command }: 
   const evaluations = await evaluate(captioner, test, { synonyms: await readSynonyms() }, (done, total) => progress.update("scoring", done, total, `${done} of ${total} captions`));
   progress.stop();
   const seconds = (performance.now() - begun) / 1000;
-  const terms = evaluationTerms(evaluations, data.scoredOnTraining ? "the ones trained on" : "test", showDecoding({}));
+  const terms = evaluationTerms(evaluations, data.scoredOnTraining ? "the ones trained on" : "test", showDecoding(captioner.decodingFor({})));
 
   print();
   print(`scores of the best checkpoint: ${terms}`);

@@ -93,11 +93,8 @@ for (const [verb, { description, examples: lines, more }] of Object.entries(TELL
     .command(verb)
     .description(description)
     .argument("<pictures...>", "JPEG or PNG files, folders of them, patterns in quotes, or - for one on standard input")
-    .option("--model <run>", "a run's folder, a file of weights (published ones too), or the name of pulled weights (default: the newest run)")
-    .option("--vocab <file>", "the words or tokens of a published model: vocab.pkl, JSON, tokenizer.json (default: what lies beside it)")
-    .option("--encoder <file|name>", "the ResNet of a published storyteller, which works on features (default: the pulled resnet50)")
     .option("--recursive", "also look into the folders in a folder");
-  for (const option of decodingOptions()) telling.addOption(option);
+  for (const option of [...modelOptions(), ...decodingOptions()]) telling.addOption(option);
   telling
     .option("--n <n>", "texts for each picture, the best first, with their scores", wholeNumber(1, MOST_BEAMS), 1)
     .option("--json", "print an object a line: file, caption, score, ended, model, system, and candidates where there are several")

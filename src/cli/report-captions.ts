@@ -8,15 +8,15 @@ import { scoreWarnings } from "./scores.ts";
 const COMMONEST = 6;
 
 /** Bars of the chart of lengths; more lengths than that share bars. */
-const MOST_BARS = 14;
+const MOST_BARS = 24;
 
 /** Where one caption is said of many pictures: the commonest ones, to see at once. */
 export function alarmsOf(evaluations: readonly Evaluation[]): ReportAlarm[] {
   return evaluations.filter(({ scores }) => scoreWarnings(scores).length > 0).map(({ language, pictures, scores }) => {
     const { commonest, images, distinct } = scores;
-    const tongue = language === null ? "" : `${languageName(language)}: `;
-    const heading = commonest.count === images ? `${tongue}the same caption for every picture, all ${images} of them.` : `${tongue}the same caption for ${shareOf({ count: commonest.count, of: images })} pictures; ${distinct} different ones in all.`;
-    return { heading: heading.charAt(0).toUpperCase() + heading.slice(1), captions: commonestOf(pictures).slice(0, COMMONEST) };
+    const tongue = language === null ? "" : ` in ${languageName(language)}`;
+    const heading = commonest.count === images ? `The same caption for every picture${tongue}, all ${images} of them.` : `The same caption${tongue} for ${shareOf({ count: commonest.count, of: images })} pictures; ${distinct} different ones in all.`;
+    return { heading, captions: commonestOf(pictures).slice(0, COMMONEST) };
   });
 }
 
@@ -24,7 +24,7 @@ export function alarmsOf(evaluations: readonly Evaluation[]): ReportAlarm[] {
 export function captionCharts(evaluations: readonly Evaluation[]): ReportContents["captions"] {
   const about = evaluations.map(({ language, scores }) => {
     const { distinct, images, lengths } = scores;
-    const different = `${shareOf({ count: distinct, of: images })} captions are different from all others before them`;
+    const different = `${shareOf({ count: distinct, of: images })} captions are different ones`;
     return `${language === null ? "" : `${languageName(language)}: `}${different}; ${lengths.mean.toFixed(1)} words a caption, ${lengths.min} to ${lengths.max}.`;
   });
   return { about: about.join(" "), charts: evaluations.flatMap(chartsOf) };

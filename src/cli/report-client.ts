@@ -7,7 +7,7 @@ import type { ReportCurves } from "./report-page.ts";
 const CHART_HEIGHT = 330;
 const REWARDS_HEIGHT = 200;
 const RATES_HEIGHT = 130;
-const FEW_PICTURES = 48;
+const FEW_PICTURES = 30;
 const NARROW = 560; // pixels; below it the chart is lower
 
 function press(group: HTMLElement, pressed: HTMLButtonElement): void {

@@ -136,7 +136,7 @@ ${charts.map(barChart).join("\n")}
 /** A table whose counts have bars, so that it reads without eyes as well. */
 function barChart({ heading, columns, bars }: ReportBars): string {
   const most = bars.reduce((greatest, [, count]) => Math.max(greatest, count), 1);
-  const rows = bars.map(([name, count]) => `<tr><th scope="row">${escapeHtml(name)}</th><td><span class="bar-of" style="width:${((100 * count) / most).toFixed(1)}%"></span></td><td>${count}</td></tr>`);
+  const rows = bars.map(([name, count]) => `<tr><th scope="row">${escapeHtml(name)}</th><td><span class="bar-of" style="width:${count === 0 ? 0 : Math.max(1, (100 * count) / most).toFixed(1)}%"></span></td><td>${count}</td></tr>`);
   return `<div class="card"><table class="bars"><caption>${escapeHtml(heading)}</caption><thead class="unseen"><tr><th scope="col">${escapeHtml(columns[0])}</th><td></td><th scope="col">${escapeHtml(columns[1])}</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
 }
 
@@ -145,7 +145,7 @@ function scoresSection({ terms, table: { headings, rows } }: ReportContents["sco
   return `<section aria-labelledby="scores">
 <h2 id="scores">Scores</h2>
 <p class="about">${escapeHtml(sentence(terms))}</p>
-<div class="card scroll" tabindex="0" role="region" aria-labelledby="scores"><table><thead><tr><th scope="col">Score</th>${headings.map((heading) => `<th scope="col">${escapeHtml(heading)}</th>`).join("")}<th scope="col">What it means</th></tr></thead><tbody>
+<div class="card scroll" tabindex="0" role="region" aria-labelledby="scores"><table${headings.length === 1 ? ' class="plain-scores"' : ""}><thead><tr><th scope="col">Score</th>${headings.map((heading) => `<th scope="col">${escapeHtml(heading)}</th>`).join("")}<th scope="col">What it means</th></tr></thead><tbody>
 ${lines.join("\n")}
 </tbody></table></div>
 </section>`;

@@ -29,7 +29,7 @@ const AT_A_TIME = 16;
 /** Bytes of a picture on standard input; none is larger. */
 const MAX_INPUT_BYTES = 2 ** 29;
 
-const PATTERN = /[*?[{]/;
+const PATTERN = /[*?]|\[[^\]]+\]|\{[^{}]*\}/;
 const HIDDEN = /(?:^|[/\\])\.[^./\\]/;
 
 /**

@@ -114,7 +114,7 @@ export async function planRun(options: TrainOptions, command: string, onReading:
   const weights = await openWeights(options, file, base);
   try {
     const adapted = adaptRecipe(base, weights, options.trainEncoder);
-    const { data: _, ...settings } = file.value; // `data` has what it says of that, and what flags say over it
+    const { data: _, system: __, ...settings } = file.value; // what it says of these is decided already, together with the flags
     const told = overlay({ ...adapted, augment: adapted.augment ?? (settings.augment ? NO_AUGMENTATION : null) }, settings) as object;
     const { system, recipe: flavour, size } = base;
     const config = withFlags(checkConfig({ ...told, system, recipe: flavour, size, ...(options.seed !== undefined && { seed }), data }, file), options);
