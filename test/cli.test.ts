@@ -72,7 +72,6 @@ describe("bad input", () => {
     [["caption", "good.png", "--min-length", "9", "--max-length", "3"], /^--min-length must be at most --max-length, 3; got 9/],
     [["caption", "no*.gif"], /^no\*.gif must be a file, or a pattern that fits some; got none that fits/],
     [["caption", "good.png", "--model", "model.safetensors", "--vocab", "text.jpg"], /^--vocab is for published captioners; got model.safetensors/],
-    [["caption", "good.png", "--model", "model.safetensors", "--language", "de"], /^the language must be left out, as this captioner knows one alone; got <de>/],
     [["train", "--data", "nowhere"], /^nowhere must be a folder with images\/ .*; got nothing of that name/],
     [["train", "--data", "pictures"], /^pictures must hold .*captions.txt.*; got an empty folder \(write captions.txt/],
     [["train", "--out", "full"], /^--out full must be a new or empty folder; got one with 1 file in it/],
@@ -154,6 +153,12 @@ describe("caption", () => {
     const { code, stderr } = await cli.shell("set -o pipefail; $sightline caption good.png more.png good.png --model model.safetensors | head -n 0");
     expect(code).toBe(0);
     expect(stderr).not.toMatch(/EPIPE|error/);
+  });
+
+  test("a language that the model doesn't know", async () => {
+    const { code, stdout, stderr } = await cli.run("caption", "good.png", "--model", "model.safetensors", "--language", "de");
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(/^error: the language must be left out, as this captioner knows one alone; got <de>$/m);
   });
 
   test("names that could steer the terminal are shown plainly", async () => {

@@ -46,6 +46,11 @@ describe("captions.txt", () => {
     });
   });
 
+  test.each(["image,caption,split\na.jpg,a dog, running,train\n", "caption,image\na dog, running,a.jpg\n"])("takes a comma as part of the caption wherever its column stands: %j", (text) => {
+    const finding = "captions.txt: 1 line with a comma in a caption that is not in quotes, taken as part of the caption (line 2)";
+    expect(read(captionsCsv, text, "captions.txt")).toEqual({ captions: { "a.jpg": ["a dog, running"] }, findings: [finding] });
+  });
+
   test("with a wrong header or an open quotation mark is refused", () => {
     const wrongHeader = "file;text\na.jpg;a dog\n";
     expect(() => captionsCsv.parse(wrongHeader, "c.csv")).toThrow('must be the header "image,caption"; got "file;text"');

@@ -9,9 +9,11 @@ import { wordMaps } from "../src/caption/word-maps.ts";
 import { noGrad } from "../src/autograd/tape.ts";
 import { tensor } from "../src/autograd/tensor.ts";
 import { showDecoding } from "../src/cli/decoding-options.ts";
+import { bytePairCodecOf } from "../src/data/bpe.ts";
 import { sceneSource, type SceneSet } from "../src/data/pictures.ts";
 import { squash } from "../src/data/preprocess.ts";
 import type { Language, SceneText } from "../src/data/scene-grammar.ts";
+import type { TextCodec } from "../src/data/text-codec.ts";
 import { Vocabulary } from "../src/data/vocabulary.ts";
 import { pictureBatch } from "../src/train/batches.ts";
 import { useCommandLine, writeUntrainedModel } from "./cli.ts";
@@ -24,7 +26,10 @@ const SIDE = 8;
 
 /** An untrained captioner that knows the words of some scenes. */
 function untrained(set: SceneSet, attention: "dot" | null = "dot"): Captioner {
-  const vocabulary = Vocabulary.build(Array.from({ length: set.length }, (_, i) => set.captions(i)).flat(), 1, { punctuation: "sentences" });
+  return speaking(Vocabulary.build(Array.from({ length: set.length }, (_, i) => set.captions(i)).flat(), 1, { punctuation: "sentences" }), attention);
+}
+
+function speaking(vocabulary: TextCodec, attention: "dot" | null = "dot"): Captioner {
   const model: ModelConfig = {
     system: "storyteller",
     backbone: { block: "basic", layers: [1, 0, 0, 0], width: 4, stem: "small", classes: 0 },
@@ -139,6 +144,14 @@ describe("wordMaps", () => {
     captioner.dispose();
   });
 
+  test("words of byte pairs are parted by any white space", async () => {
+    const captioner = speaking(bytePairCodecOf(["a dog"], { vocabulary: 300 }));
+    const batch = await pictureBatch(scenes(["en"]), [0], captioner.preprocessing);
+    const found = await wordMaps(captioner, batch, [captioner.codec.encode("a dog.\nIt runs")]);
+    expect(found![0].map(({ text }) => text)).toEqual(["a", "dog.", "It", "runs"]);
+    captioner.dispose();
+  });
+
   test("is null where a decoder does not look at places", async () => {
     const set = scenes(["en"]);
     const captioner = untrained(set, null);
@@ -151,6 +164,7 @@ test.each([
   [{}, "greedy decoding"],
   [{ beam: 3, noRepeatNgram: 2 }, "beam of 3, length penalty 0.7, no 2 words twice"],
   [{ sampling: { temperature: 0.5, topP: 0.9, seed: 4 }, minLength: 3 }, "drawn at temperature 0.5 with seed 4, from the likeliest 90 %, at least 3 words"],
+  [{ sampling: { topK: 0, topP: 0.57 } }, "drawn at temperature 1 with seed 0, from the likeliest 57 %"],
 ])("decoding in words: %j", (options, words) => {
   expect(showDecoding(options)).toBe(words);
 });

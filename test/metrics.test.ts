@@ -73,6 +73,11 @@ describe("cider", () => {
     expect(cider([[], CAPTIONS[1], CAPTIONS[2]], REFERENCES).byImage[0]).toBe(0);
     expect(cider([REFERENCES[0][0]], [REFERENCES[0]]).score).toBe(0);
   });
+
+  test("stands texts of any length", () => {
+    const long = Array.from({ length: 200_000 }, (_, i) => `word${i}`);
+    expect(cider([["a"], ["b"]], [[long], [["b"]]]).byImage[0]).toBe(0);
+  });
 });
 
 describe("published scores of nlg-eval, which runs coco-caption's programs", () => {

@@ -235,6 +235,11 @@ describe("sightline score", () => {
     expect(rest.length).toBe(2);
   });
 
+  test("reads UTF-16, as spreadsheets write it", async () => {
+    writeFileSync(at("utf16.txt"), Buffer.from("\uFEFFimage\tcaption\r\ndog.jpg\tein großer Hund\r\n", "utf16le"));
+    expect((await readCaptionFile(at("utf16.txt"))).images).toEqual([{ image: "dog.jpg", captions: ["ein großer Hund"] }]);
+  });
+
   test("refuses files that cannot be read", async () => {
     await expect(readCaptionFile(at("nowhere.txt"))).rejects.toThrow("there is no such file");
     await expect(readCaptionFile(folder)).rejects.toThrow("it is a folder");

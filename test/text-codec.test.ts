@@ -178,6 +178,7 @@ describe("codecFromJson", () => {
     [{ kind: 3 }, "got 3"],
     [{ kind: "words", words: ["a"] }, "the first words must be"],
     [{ kind: "gpt2", fingerprint: "00" }, 'best.safetensors: the fingerprint must be "00", as in the checkpoint; got d43b'],
+    [{ kind: "gpt2", frame: null }, 'best.safetensors: frame of the vocabulary must be {"pad", "start", "end"} with ids; got null'],
     [{ kind: "tokenizer.json", fingerprint: "00" }, "best.safetensors: the description must be of kind"],
   ])("refuses %j", async (value, message) => {
     await expect(codecFromJson(value, "best.safetensors")).rejects.toThrow(InputError);

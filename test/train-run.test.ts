@@ -9,7 +9,7 @@ import { useCommandLine } from "./cli.ts";
 const cli = useCommandLine();
 
 /** Eight steps, with a checkpoint after each. */
-const TINY = ["train", "--scenes", "16", "--size", "8", "--batch", "8", "--epochs", "4", "--seed", "5"];
+const TINY = ["train", "--scenes", "16", "--picture-size", "8", "--batch", "8", "--epochs", "4", "--seed", "5"];
 const STEPS = [1, 2, 3, 4, 5, 6, 7, 8];
 
 /** Waits until a run has written a checkpoint. */
@@ -31,7 +31,7 @@ describe("a tiny run on the embedded scenes", () => {
   test("writes all files, in plain lines", async () => {
     const { code, stdout, stderr } = await cli.run(...TINY, "--out", "whole");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(readdirSync(cli.path("whole")).sort()).toEqual(["best.safetensors", "last.safetensors", "metrics.jsonl", "report.html"]);
+    expect(readdirSync(cli.path("whole")).sort()).toEqual(["best.safetensors", "config.json", "last.safetensors", "metrics.jsonl", "model-card.md", "report.html"]);
     // eslint-disable-next-line no-control-regex
     expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
     for (const line of [/^(soft|hard)ware adapter: /m, /^embedded scenes, /m, /^model: .* weights/m, /validation loss/, /every fact right +\d+ of \d+/, /npm run caption -- picture.jpg --model whole/]) expect(stdout).toMatch(line);
@@ -111,7 +111,7 @@ test("a folder of pictures: all are trained on, and what cannot be read is named
   const lines = [...names, "bad"].map((name) => `${name}.png,"A ${name} <b>square</b>, & more"`);
   writeFileSync(cli.path("photos", "captions.txt"), ["image,caption", ...lines].join("\n"));
 
-  const { code, stdout, stderr } = await cli.run("train", "--data", "photos", "--size", "8", "--epochs", "2", "--out", "own");
+  const { code, stdout, stderr } = await cli.run("train", "--data", "photos", "--picture-size", "8", "--epochs", "2", "--out", "own");
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout).toMatch(/^photos\/captions.txt: 5 pictures with 5 captions; all of them to train on$/m);
   expect(stdout).toMatch(/^note: .*bad.png must be a JPEG or PNG picture.*: left out$/m);

@@ -49,7 +49,8 @@ interface Said extends CaptionToScore {
  * @throws InputError if the set has no caption in `options.language`, or is empty.
  */
 export async function evaluate(captioner: Captioner, set: PictureSet | SceneSet, options: DescribeOptions & ScoringOptions = {}, onProgress?: (done: number, total: number) => void): Promise<readonly Evaluation[]> {
-  const rounds = roundsOf(captioner, set, options.language);
+  const { tokenizer, synonyms, ...asked } = options;
+  const rounds = roundsOf(captioner, set, asked.language);
   const total = rounds.reduce((sum, { indices }) => sum + indices.length, 0);
   const evaluations: Evaluation[] = [];
   let before = 0;
@@ -57,12 +58,12 @@ export async function evaluate(captioner: Captioner, set: PictureSet | SceneSet,
     const pictures: Said[] = [];
     for (let first = 0; first < indices.length; first += BATCH) {
       const batch = indices.slice(first, first + BATCH);
-      const texts = await captioner.describeBatch(await pictureBatch(set, batch, captioner.preprocessing), { ...options, language: language ?? options.language });
+      const texts = await captioner.describeBatch(await pictureBatch(set, batch, captioner.preprocessing), { ...asked, language: language ?? asked.language });
       texts.forEach(([{ text, ids }], i) => pictures.push({ index: batch[i], name: set.name(batch[i]), caption: text, ids, references: referencesOf(batch[i]), ...factsOf(set, batch[i], text, language) }));
       onProgress?.(before + pictures.length, total);
     }
     before += indices.length;
-    const { scores, byImage } = scoreCaptions(pictures, options);
+    const { scores, byImage } = scoreCaptions(pictures, { tokenizer, synonyms });
     evaluations.push({ language, pictures: pictures.map(({ facts, ...picture }, i) => ({ ...picture, ...facts, scores: byImage[i] })), scores });
   }
   return evaluations;

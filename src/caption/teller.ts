@@ -153,6 +153,6 @@ export class Teller {
     if (language === undefined) return [start];
     const [tag] = languages.includes(language) ? this.codec.encode(`${language} `) : [];
     if (tag !== undefined) return [start, tag];
-    throw new InputError(`describe: the language must be ${languages.length === 0 ? "left out, as this captioner knows one alone" : `one of ${languages.join(", ")}`}; got ${asked}`);
+    throw new InputError(`the language must be ${languages.length === 0 ? "left out, as this captioner knows one alone" : `one of ${languages.join(", ")}`}; got ${asked}`);
   }
 }

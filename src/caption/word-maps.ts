@@ -35,17 +35,20 @@ export async function wordMaps({ device, model, codec }: Captioner, pictures: Ho
   return texts.map((ids, row) => {
     const found: { text: string; map: { width: number; height: number; data: Float32Array } }[] = [];
     const stream = codec.stream();
+    let apart = true; // whether white space stands before the next piece
     for (const [i, id] of ids.entries()) {
       const text = stream.push(id);
       const at = (row * length + given.length - 1 + i) * width * height;
       const data = Float32Array.from(values.subarray(at, at + width * height));
       const last = found.at(-1);
+      apart ||= /^\s/u.test(text);
       if (text.trim() === "") continue;
-      if (last === undefined || text.startsWith(" ")) found.push({ text: text.trim(), map: { width, height, data } });
+      if (last === undefined || apart) found.push({ text: text.trim(), map: { width, height, data } });
       else {
-        last.text += text;
+        last.text += text.trimEnd();
         last.map.data = last.map.data.map((value, place) => value + data[place]);
       }
+      apart = /\s$/u.test(text);
     }
     return found;
   });

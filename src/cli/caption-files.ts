@@ -8,6 +8,7 @@ import { captionFormatOf } from "../data/caption-formats.ts";
 import { linesOf, parseJson, type ParsedCaptions } from "../data/captions.ts";
 import { stories } from "../data/captions-stories.ts";
 import { findingLine } from "../data/findings.ts";
+import { decodeText } from "../data/folder.ts";
 
 /** What one image is called and what is said of it. */
 export interface CaptionedImage {
@@ -43,7 +44,7 @@ const CAPTION_FIELDS = ["caption", "captions", "references", "sentences", "text"
 export async function readCaptionFile(path: string): Promise<CaptionFile> {
   const { size } = await attempt("read", path, stat(path));
   if (size > MAX_BYTES) throw new InputError(`${path}: a file of captions must have at most ${MAX_BYTES} bytes; got ${size}`, "score a part of it");
-  return parseCaptionFile(await attempt("read", path, readFile(path, "utf8")), path);
+  return parseCaptionFile(decodeText(await attempt("read", path, readFile(path))), path);
 }
 
 /** @param source The file's name, for messages. */

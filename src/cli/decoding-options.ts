@@ -2,10 +2,11 @@ import { InvalidArgumentError, Option } from "commander";
 import type { DescribeOptions } from "../caption/teller.ts";
 import { InputError } from "../core/errors.ts";
 import { isTag, tagOf } from "../data/language-tag.ts";
+import { significant } from "./format.ts";
 import { atLeastZero, positiveNumber, wholeNumber } from "./options.ts";
 
 const MOST_BEAMS = 64;
-const MOST_WORDS = 100_000;
+const MOST_WORDS = 65_536; // as many as decoders make room for
 
 /** How texts are made, as the verbs that make some are told; what is left out is as the model's own settings say. */
 export interface DecodingFlags {
@@ -63,11 +64,11 @@ export function decodingOf(flags: DecodingFlags): DescribeOptions {
 
 /** Decoding in a few words, as they stand beside scores: `beam of 3, no 2 words twice`. */
 export function showDecoding({ beam = 1, lengthPenalty = 0.7, sampling, noRepeatNgram = 0, repetitionPenalty = 1, minLength = 0, maxLength }: DescribeOptions): string {
-  const { temperature = 1, topK, topP, seed = 0 } = sampling ?? {};
+  const { temperature = 1, topK = 0, topP = 1, seed = 0 } = sampling ?? {};
   const rules = [
     sampling === undefined ? (beam === 1 ? "greedy decoding" : `beam of ${beam}, length penalty ${lengthPenalty}`) : `drawn at temperature ${temperature} with seed ${seed}`,
-    topK === undefined ? "" : `from the ${topK} likeliest words`,
-    topP === undefined ? "" : `from the likeliest ${topP * 100} %`,
+    topK === 0 ? "" : `from the ${topK} likeliest words`,
+    topP === 1 ? "" : `from the likeliest ${significant(topP * 100)} %`,
     noRepeatNgram === 0 ? "" : `no ${noRepeatNgram} words twice`,
     repetitionPenalty === 1 ? "" : `repetition penalty ${repetitionPenalty}`,
     minLength === 0 ? "" : `at least ${minLength} words`,

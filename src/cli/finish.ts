@@ -7,6 +7,8 @@ import { readSynonyms } from "../metrics/files.ts";
 import { showDecoding } from "./decoding-options.ts";
 import { evaluationTerms, evaluationWarnings, showEvaluations } from "./evaluations.ts";
 import { duration, megabytes } from "./format.ts";
+import { readMetrics } from "./metrics-log.ts";
+import { writeModelCard } from "./model-card.ts";
 import type { Progress } from "./progress.ts";
 import { writeReport } from "./report.ts";
 import { print } from "./terminal.ts";
@@ -47,10 +49,25 @@ export async function finishRun(device: Device, { run, recipe, data, command }: 
     training: { metrics: run.metrics, recipe, config: run.config },
   });
 
+  const history = readMetrics(run.metrics).steps.at(-1);
+  await writeModelCard(run.card, {
+    captioner,
+    recipe,
+    device,
+    command,
+    seconds: history?.seconds ?? 0,
+    steps: history?.step ?? 0,
+    data: data.summary,
+    scenes: data.choice.kind === "scenes",
+    evaluations,
+    terms,
+  });
+
   print();
   print(`run folder   ${run.folder}`);
   print(`  report     ${run.report}   (open it in a browser)`);
   print(`  model      ${run.best}`);
+  print(`  model card ${run.card}`);
   print(`  last state ${run.last}   (to resume from)`);
   print(`  metrics    ${run.metrics}`);
   print(`caption a picture with:  npm run caption -- picture.jpg --model ${run.folder}`);

@@ -1,11 +1,11 @@
 import type { Captioner } from "../caption/captioner.ts";
+import type { Evaluation } from "../caption/evaluate.ts";
 import type { Recipe } from "../caption/recipe.ts";
-import type { Scores } from "../caption/scoring.ts";
 import { SYSTEM } from "../caption/systems.ts";
 import { writeFileAtomically } from "../checkpoint/files.ts";
 import type { Device } from "../device/device.ts";
 import { duration, thousands } from "./format.ts";
-import { scoreRows } from "./scores.ts";
+import { scoreTable } from "./evaluations.ts";
 
 /** What a model card tells. */
 export interface ModelCard {
@@ -21,8 +21,8 @@ export interface ModelCard {
   readonly data: string;
   /** Whether these are the embedded scenes. */
   readonly scenes: boolean;
-  readonly scores: Scores;
-  /** How the scores were made, see `scoringTerms`. */
+  readonly evaluations: readonly Evaluation[];
+  /** How the scores were made, see `evaluationTerms`. */
   readonly terms: string;
 }
 
@@ -31,7 +31,8 @@ export async function writeModelCard(path: string, card: ModelCard): Promise<voi
   await writeFileAtomically(path, [Buffer.from(renderModelCard(card))]);
 }
 
-function renderModelCard({ captioner, recipe, device, command, seconds, steps, data, scenes, scores, terms }: ModelCard): string {
+function renderModelCard({ captioner, recipe, device, command, seconds, steps, data, scenes, evaluations, terms }: ModelCard): string {
+  const { headings, rows: scores } = scoreTable(evaluations);
   const { system, codec, preprocessing, model } = captioner;
   const { adapter } = device;
   const rows: (readonly [string, string])[] = [
@@ -58,9 +59,9 @@ function renderModelCard({ captioner, recipe, device, command, seconds, steps, d
     "",
     `${terms}.`,
     "",
-    "| score | value | what it means |",
-    "|---|---|---|",
-    ...scoreRows(scores).map(({ name, value, definition }) => `| ${name} | ${value} | ${cell(definition)} |`),
+    `| score | ${headings.join(" | ")} | what it means |`,
+    `|---|${headings.map(() => "---|").join("")}---|`,
+    ...scores.map(({ name, values, definition }) => `| ${name} | ${values.join(" | ")} | ${cell(definition)} |`),
     "",
   ].join("\n");
 }

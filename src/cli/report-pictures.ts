@@ -51,9 +51,14 @@ export function rank(evaluations: readonly Evaluation[]): Ranking {
 /** The best, the worst, and as many of the others as there is room for, in the order of the set. */
 export async function showPictures(set: PictureSet, { by, pictures }: Ranking): Promise<ReportPictures> {
   const scenes = pictures[0].said[0].right !== undefined;
-  const show = (some: readonly RankedPicture[]): Promise<readonly ReportPicture[]> => Promise.all(some.map((picture) => showPicture(set, picture, by)));
+  const show = async (some: readonly RankedPicture[]): Promise<readonly ReportPicture[]> => {
+    const shown: ReportPicture[] = [];
+    for (const picture of some) shown.push(await showPicture(set, picture, by)); // in turn: photographs' files are large
+    return shown;
+  };
   const ends = Math.min(ENDS, Math.floor(pictures.length / 2));
-  const [best, worst] = await Promise.all([show(pictures.slice(0, ends)), show(pictures.slice(pictures.length - ends).toReversed())]);
+  const best = await show(pictures.slice(0, ends));
+  const worst = await show(pictures.slice(pictures.length - ends).toReversed());
   const rest = pictures.slice(ends, pictures.length - ends).toSorted((a, b) => a.index - b.index);
   const letters = [...best, ...worst].reduce((most, { source }) => Math.max(most, source.length), 1);
   const others = await show(spread(rest, Math.min(MAX_PICTURES, Math.floor(MAX_LETTERS / letters)) - 2 * ends));

@@ -17,6 +17,8 @@ export interface RunFolder {
   readonly report: string;
   /** The settings of the run, for `--config`. */
   readonly config: string;
+  /** What the captioner is, how it was made, what it scores. */
+  readonly card: string;
 }
 
 /** Where runs are made, and looked for. */
@@ -26,8 +28,8 @@ const RUNS = "runs";
 const SHIPPED = fileURLToPath(new URL("../weights/", import.meta.url));
 
 export function filesOf(folder: string): RunFolder {
-  const [last, best, metrics, report, config] = ["last.safetensors", "best.safetensors", "metrics.jsonl", "report.html", "config.json"].map((name) => join(folder, name));
-  return { folder, last, best, metrics, report, config };
+  const [last, best, metrics, report, config, card] = ["last.safetensors", "best.safetensors", "metrics.jsonl", "report.html", "config.json", "model-card.md"].map((name) => join(folder, name));
+  return { folder, last, best, metrics, report, config, card };
 }
 
 /** A folder's name of its own for a new run. */

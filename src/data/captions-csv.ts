@@ -32,12 +32,10 @@ export const captionsCsv: CaptionFormat = {
         if (named !== undefined) return;
       }
       const where = `line ${line}`;
-      let caption = record[columns.caption] ?? "";
-      if (columns.caption === columns.count - 1 && record.length > columns.count) {
-        caption = record.slice(columns.caption).join(",");
-        collector.findings.repaired("line", "with a comma in a caption that is not in quotes, taken as part of the caption", where);
-      }
-      collector.add(record[columns.image] ?? "", caption, where);
+      const extra = Math.max(0, record.length - columns.count); // cells that commas of the caption made
+      if (extra > 0) collector.findings.repaired("line", "with a comma in a caption that is not in quotes, taken as part of the caption", where);
+      const caption = record.slice(columns.caption, columns.caption + 1 + extra).join(",");
+      collector.add(record[columns.image + (columns.image > columns.caption ? extra : 0)] ?? "", caption, where);
     });
     return collector.finish();
   },

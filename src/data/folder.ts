@@ -145,7 +145,7 @@ export async function readCaptions(folder: string, chosen: readonly FoundCaption
 }
 
 /**
- * A file's text: UTF-8, or UTF-16 where its byte-order mark says so, as spreadsheets write it.
+ * A file's text, see {@link decodeText}.
  * @throws InputError if it cannot be read, or takes more than 500 MB.
  */
 export async function readText(path: string): Promise<string> {
@@ -159,7 +159,8 @@ export async function readText(path: string): Promise<string> {
   }
 }
 
-function decodeText(bytes: Uint8Array): string {
+/** Text of a file: UTF-8, or UTF-16 where its byte-order mark says so, as spreadsheets write it. */
+export function decodeText(bytes: Uint8Array): string {
   const [first, second] = bytes;
   const encoding = first === 0xff && second === 0xfe ? "utf-16le" : first === 0xfe && second === 0xff ? "utf-16be" : "utf-8";
   return new TextDecoder(encoding).decode(bytes);

@@ -41,8 +41,10 @@ export async function codecFromJson(value: unknown, file = "vocabulary"): Promis
   const kind = typeof value === "object" && value !== null && "kind" in value ? value.kind : "words";
   if (kind === "words") return Vocabulary.fromJson(value, file);
   if (kind === "gpt2" || kind === "tokenizer.json") {
-    const { frame } = value as { readonly frame?: FrameIds };
-    return new BytePairCodec(await tokenizerFromDescription(value, file), frame);
+    const { frame } = value as { readonly frame?: unknown };
+    const isFrame = frame === undefined || (typeof frame === "object" && frame !== null);
+    if (!isFrame) throw new InputError(`${file}: frame of the vocabulary must be {"pad", "start", "end"} with ids; got ${shown(frame)}`, "the checkpoint is damaged; use another one");
+    return new BytePairCodec(await tokenizerFromDescription(value, file), frame as FrameIds | undefined);
   }
   throw new InputError(`${file}: the vocabulary must be of kind "words", "tokenizer.json" or "gpt2"; got ${shown(kind)}`, "it may be of a newer version");
 }

@@ -66,7 +66,8 @@ function documentFrequencies(references: readonly (readonly Tokens[])[]): Map<st
 function weigh(tokens: Tokens, rarity: (ngram: string) => number): WeighedCaption {
   const orders = ORDERS.map((n) => {
     const weights = new Map(Array.from(countNgrams(tokens, n), ([ngram, count]) => [ngram, count * rarity(ngram)]));
-    return { weights, norm: Math.hypot(...weights.values()) };
+    const squares = [...weights.values()].reduce((sum, weight) => sum + weight ** 2, 0);
+    return { weights, norm: Math.sqrt(squares) };
   });
   return { orders, bigrams: Math.max(0, tokens.length - 1) };
 }
