@@ -27,7 +27,7 @@ describe("captions.txt", () => {
     });
   });
 
-  test.each(["id,Caption,Image\n1,a dog,a.jpg\n", "image_name,comment_number,comment\na.jpg,0,a dog\n", "file_name,text\na.jpg,a dog\n"])("finds the columns by name: %j", (text) => {
+  test.each(["id,Caption,Image\n1,a dog,a.jpg\n", "image_name,comment_number,comment\na.jpg,0,a dog\n", "file_name,text\na.jpg,a dog\n", "image,caption,split\na.jpg,a dog,train,,\n"])("finds the columns by name: %j", (text) => {
     expect(read(captionsCsv, text, "captions.txt")).toEqual({ captions: { "a.jpg": ["a dog"] }, findings: [] });
   });
 

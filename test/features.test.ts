@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test, vi } from "vitest";
 import { featureKey, lookOnce, MemoryFeatures } from "../src/caption/features.ts";
 import { prepareCaptioner } from "../src/caption/prepare.ts";
 import type { Recipe } from "../src/caption/recipe.ts";
+import type { ModelConfig } from "../src/caption/systems.ts";
 import { FeatureFiles } from "../src/cli/feature-files.ts";
 import { changedTensors, toyRecipe, toyScenes, trainToy } from "./training-toy.ts";
 import { useDevice } from "./device.ts";
@@ -70,6 +71,31 @@ describe("what a frozen vision network sees", () => {
       captioner.dispose();
     }
     expect(keys.size).toBe(3); // the first two are of one network
+  });
+
+  test.each([
+    ["storyteller", (model: ModelConfig) => ({ ...model, grid: 1 })],
+    ["cross", (model: ModelConfig) => ({ ...model, looksAt: "last" })],
+  ] as const)("has another name where the decoder of %s is given something else of the same network", async (system, change) => {
+    const recipe = toyRecipe(system);
+    const keys = new Set<string>();
+    for (const model of [recipe.model, change(recipe.model) as ModelConfig]) {
+      const captioner = await prepareCaptioner(device(), source, { ...recipe, model });
+      keys.add(await featureKey(captioner));
+      captioner.dispose();
+    }
+    expect(keys.size).toBe(2);
+  });
+
+  test("two runs that look at the same time lose nothing of each other's", async () => {
+    const features = [{ dtype: "f32", shape: [2], data: Float32Array.of(1, 2) }] as const;
+    const stores = [await FeatureFiles.open(root, "shared"), await FeatureFiles.open(root, "shared")];
+    await stores[0].write("a", features);
+    await stores[1].write("b", features);
+    for (const store of stores) await store.close();
+    const later = await FeatureFiles.open(root, "shared");
+    expect([later.has("a"), later.has("b")]).toEqual([true, true]);
+    await later.close();
   });
 
   test("is looked at anew where pictures change at random, or the network is trained", async () => {

@@ -49,7 +49,7 @@ describe("scoreCaptions", () => {
     const some = [picture("The dog's ball, isn't it?", ["the dog 's ball is n't it"])];
     expect(scoreCaptions(some, { tokenizer: "coco" }).scores.bleu[0]).toBeCloseTo(1, 6);
     expect(scoreCaptions(some, { tokenizer: "words" }).scores.bleu[0]).toBeLessThan(0.9);
-    expect(scoringTerms(scoreCaptions(some, { tokenizer: "coco" }).scores, "test", 3)).toBe("1 pictures (test), 1 references each; beam of 3; tokens as coco-caption makes them");
+    expect(scoringTerms(scoreCaptions(some, { tokenizer: "coco" }).scores, "test", 3)).toBe("1 picture (test), 1 reference each; beam of 3; tokens as coco-caption makes them");
   });
 
   test("counts facts apart for pairs that training left out", () => {

@@ -1,11 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import { InputError } from "../src/core/errors.ts";
 import { Generator } from "../src/core/rng.ts";
 import { bytePairCodecOf } from "../src/data/bpe.ts";
 import { BytePairCodec } from "../src/data/bpe-codec.ts";
 import { splitTag } from "../src/data/language-tag.ts";
-import { SCENE_WORDS } from "../src/data/scene-grammar.ts";
 import { codecFromJson, type TextCodec } from "../src/data/text-codec.ts";
 import { BYTE_CHARACTERS } from "../src/data/tokenizer-bytes.ts";
 import { gpt2Tokenizer, tokenizerFromVocabAndMerges } from "../src/data/tokenizer-load.ts";
@@ -149,15 +147,6 @@ describe("words of sentences", () => {
 });
 
 describe("codecFromJson", () => {
-  test("reads the vocabulary of a checkpoint without a kind", async () => {
-    const file = await readFile("weights/storyteller-scenes.safetensors");
-    const header = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE(0))).toString());
-    const codec = await codecFromJson(JSON.parse(header.__metadata__.vocabulary), "storyteller-scenes.safetensors");
-    expect(codec.size).toBe(4 + SCENE_WORDS.length);
-    expect(codec.decode(codec.encode("a small red ring"))).toBe("a small red ring");
-    expect(codec.languages).toEqual([]);
-  });
-
   test("keeps of GPT-2's vocabulary no more than its name", () => {
     expect(gpt2.toJSON()).toEqual({ kind: "gpt2", fingerprint: GPT2_FINGERPRINT });
     expect([gpt2.size, gpt2.pad, gpt2.start, gpt2.end]).toEqual([50257, 50256, 50256, 50256]);

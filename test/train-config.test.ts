@@ -73,6 +73,10 @@ describe("a configuration file", () => {
     ["an entry of a list", '{\n "training": {\n  "betas": [\n   0.9,\n   2]}}', /line 5: training\.betas\[1\] must be a number from 0 to 1; got 2/],
     ["a part that there is not", '{\n "training": {\n  "rates": {\n   "encodr": 0}}}', /line 4: training\.rates\.encodr must be one of "encoder-top", "encoder", "bridge", "embeddings", "decoder"; got "encodr"/],
     ["a stage of no such part", '{\n "training": {"stages": [\n  {"epochs": 1, "parts": ["bridge",\n   "mapper"]}]}}', /line 4: training\.stages\[0\]\.parts\[1\] must be one of .*; got "mapper"/],
+    ["a stage that trains nothing", '{"training": {"rates": {"bridge": 0},\n "stages": [{"epochs": 1, "parts": ["bridge"]}]}}', /line 2: training\.stages\[0\]\.parts must name a part that is trained; got bridge/],
+    ["a field named __proto__", '{"training": {\n "__proto__": {"epochs": 3}}}', /line 2: training may have the fields epochs, .*; got "__proto__"/],
+    ["pictures of another size than its ViT sees", '{\n "picture": {"size": 64}}', /line 2: picture\.size must be 32, as model\.encoder\.image is; got 64/],
+    ["a plateau that lowers nothing", '{"training": {"schedule": {"kind": "plateau", "factor": 1, "patience": 2}}}', /training\.schedule\.factor must be a number from 0\.000001 to 0\.999999; got 1/],
     ["one sample, which there is nothing to compare with", '{"training": {"reward": {"epochs": 1, "learningRate": 1e-4, "samples": 1, "temperature": 1}}}', /training\.reward\.samples must be a whole number from 2 to 64; got 1/],
     ["other data", '{\n "data": {"kind": "web"}}', /line 2: data\.kind must be one of/],
   ])("is refused with %s, by line and field", (_, text, message) => {
@@ -103,6 +107,22 @@ describe("the plan of a run", () => {
     const file = { system: "cross", seed: 3, training: { epochs: 2, batchSize: 4 }, data: { kind: "scenes", train: 12 } };
     expect(await plan({}, file)).toMatchObject({ system: "cross", seed: 3, scenes: 12, training: { epochs: 2, batchSize: 4, learningRate: 3e-3 } });
     expect(await plan({ seed: 4, epochs: 5, scenes: 20, system: "prefix" }, file)).toMatchObject({ system: "prefix", seed: 4, scenes: 20, model: { system: "prefix" }, training: { epochs: 5, batchSize: 4 } });
+  });
+
+  test("what --train-encoder and --encoder none say comes over the file, and is written so that it is read again", async () => {
+    const encoder = "test/golden/models/resnet/model.safetensors";
+    const { scenes: _, ...top } = await plan({ system: "encdec", encoder, trainEncoder: "top" });
+    expect(top.training.rates).toEqual({ encoder: 0, "encoder-top": 1 });
+    expect((await plan({}, top)).training.rates).toEqual(top.training.rates);
+    expect((await plan({ trainEncoder: "none" }, top)).training.rates).toEqual({ encoder: 0, "encoder-top": 0 });
+    const { model: __, picture: ___, ...rest } = top;
+    expect((await plan({ encoder: "none" }, rest)).training).toMatchObject({ rates: { encoder: 1, "encoder-top": 1 }, batchNorm: "batch" });
+    await expect(plan({ trainEncoder: "top" })).rejects.toThrow("--train-encoder says what of a network from --encoder is trained; got no such network");
+  });
+
+  test("smaller pictures show as much as before", async () => {
+    const { picture } = await plan({ system: "encdec", encoder: "test/golden/models/resnet/model.safetensors", pictureSize: 112 });
+    expect(picture).toMatchObject({ size: 112, resize: "crop", shortSide: 128 });
   });
 
   test("a seed that is none is refused", async () => {

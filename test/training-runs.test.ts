@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { MemoryFeatures } from "../src/caption/features.ts";
+import { prepareCaptioner } from "../src/caption/prepare.ts";
 import { SYSTEMS } from "../src/caption/systems.ts";
+import { trainCaptioner } from "../src/caption/training.ts";
 import { changedTensors, toyRecipe, toyScenes, trainBroken, trainToy } from "./training-toy.ts";
 import { useDevice } from "./device.ts";
 
@@ -26,6 +29,15 @@ test("a run ends after so many validations without a better one, and its best we
   expect(validations.map((report) => report.best)).toEqual([true, false, false]);
   expect(result).toMatchObject({ step: 3, steps: 8, stopped: false, early: true });
   expect(best).not.toBeNull();
+});
+
+test.each(["train", "validation"] as const)("a source without a picture to %s with is refused", async (part) => {
+  const source = toyScenes(4);
+  const recipe = toyRecipe("storyteller");
+  const captioner = await prepareCaptioner(device(), source, recipe);
+  const empty = { ...source, [part]: { ...source[part], length: 0 } };
+  await expect(trainCaptioner(captioner, empty, recipe, async () => new MemoryFeatures())).rejects.toThrow(`trainCaptioner: source.${part} must hold a picture; got none (one set may serve for both)`);
+  captioner.dispose();
 });
 
 test("blocks that are computed again give the same bits", async () => {

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { findDecoder, findEncoder, loadDecoder } from "../src/caption/initial-weights.ts";
-import { adaptRecipe, prepareCaptioner } from "../src/caption/prepare.ts";
+import { atSize, findDecoder, findEncoder, loadDecoder } from "../src/caption/initial-weights.ts";
+import { adaptRecipe, prepareCaptioner, trainingEncoder, type TrainedEncoder } from "../src/caption/prepare.ts";
 import { recipeFor } from "../src/caption/recipes.ts";
 import { buildModel, gpt2Of, type SystemName } from "../src/caption/systems.ts";
 import { openCheckpoint } from "../src/checkpoint/files.ts";
 import type { CheckpointReader } from "../src/checkpoint/reader.ts";
 import type { HostTensor } from "../src/core/host-tensor.ts";
+import { PREPROCESSING } from "../src/data/preprocess.ts";
 import { Generator } from "../src/core/rng.ts";
 import { GPT2LMHeadModel, type GPT2Config } from "../src/models/gpt2.ts";
 import { memoryCheckpoint, randomTensor } from "./memory-checkpoint.ts";
@@ -16,6 +17,9 @@ const device = useDevice({ adapter: "software" });
 
 const golden = (name: string): Promise<CheckpointReader> => openCheckpoint(`test/golden/models/${name}/model.safetensors`);
 const GPT2: GPT2Config = { vocabulary: 200, positions: 64, dim: 64, layers: 2, heads: 1, mlp: 32, eps: 1e-5, activation: "gelu_tanh", crossAttention: null };
+
+/** As much of a ViT as it is recognised from. */
+const VIT = new Map([["cls_token", [1, 1, 64]], ["pos_embed", [1, 5, 64]], ["patch_embed.proj.weight", [64, 3, 8, 8]], ["patch_embed.proj.bias", [64]], ["blocks.0.norm1.weight", [64]], ["blocks.0.attn.qkv.weight", [192, 64]], ["blocks.0.mlp.fc1.weight", [64, 64]], ["norm.weight", [64]]]);
 
 /** A language model with random weights, its norms included, as a file. */
 async function gpt2File(): Promise<{ reader: CheckpointReader; tensors: Map<string, HostTensor> }> {
@@ -41,17 +45,38 @@ describe("--encoder", () => {
 
   test("its top, or all of it, is trained where that is asked for", async () => {
     const encoder = await golden("resnet");
-    const rates = (train: "none" | "top" | "all"): object => adaptRecipe(toyRecipe("encdec"), { encoder }, train).training.rates;
-    expect([rates("none"), rates("top"), rates("all")]).toEqual([{ encoder: 0, "encoder-top": 0 }, { encoder: 0 }, { encoder: 1, "encoder-top": 1 }]);
+    const rates = (train: TrainedEncoder): object => trainingEncoder(adaptRecipe(toyRecipe("encdec"), { encoder }).training, train).rates;
+    expect([rates("none"), rates("top"), rates("all")]).toEqual([{ encoder: 0, "encoder-top": 0 }, { encoder: 0, "encoder-top": 1 }, { encoder: 1, "encoder-top": 1 }]);
     await encoder.close();
+  });
+
+  test("a rate of its own is kept where it is trained", () => {
+    const { training } = toyRecipe("encdec", { training: { rates: { "encoder-top": 0.1, bridge: 2 } } });
+    expect(trainingEncoder(training, "all").rates).toEqual({ encoder: 1, "encoder-top": 0.1, bridge: 2 });
+  });
+
+  test("a recipe that names a network says what of it is trained: cross all of it, after two stages", async () => {
+    const vit = await memoryCheckpoint([...VIT].map(([name, shape], i) => [name, randomTensor(shape, i)] as const), "vit.safetensors");
+    const { rates, stages } = adaptRecipe(recipeFor({ system: "cross", recipe: "fixed", size: "full", pictures: null }), { encoder: vit }).training;
+    expect([rates, stages.length]).toEqual([{}, 2]);
+  });
+
+  test("a network that begins with nothing is trained, with batch norms of its own", () => {
+    const { rates, batchNorm } = adaptRecipe(recipeFor({ system: "story", recipe: "fixed", size: "full", pictures: null }), {}).training;
+    expect([rates, batchNorm]).toEqual([{ encoder: 1, "encoder-top": 1 }, "batch"]);
+  });
+
+  test("pictures of another size show as much as before", () => {
+    expect(atSize(PREPROCESSING.imagenetV1, 112)).toMatchObject({ size: 112, shortSide: 128 });
+    expect(atSize(PREPROCESSING.timmVit, 384)).toMatchObject({ size: 384, shortSide: 425 });
+    expect(atSize(PREPROCESSING.imagenetSquash, 64)).toEqual({ ...PREPROCESSING.imagenetSquash, size: 64 });
   });
 
   test.each([
     ["storyteller", "a ViT", 'the system "storyteller" needs a ResNet; got a ViT (name a ResNet with --encoder, or choose another --system)'],
     ["prefix", "a ResNet", 'the system "prefix" needs a ViT; got a ResNet (name a ViT with --encoder, or choose another --system)'],
   ] as const)("%s refuses %s", async (system, kind, message) => {
-    const vit = new Map([["cls_token", [1, 1, 64]], ["pos_embed", [1, 5, 64]], ["patch_embed.proj.weight", [64, 3, 8, 8]], ["patch_embed.proj.bias", [64]], ["blocks.0.norm1.weight", [64]], ["blocks.0.attn.qkv.weight", [192, 64]], ["blocks.0.mlp.fc1.weight", [64, 64]], ["norm.weight", [64]]]);
-    const encoder = kind === "a ViT" ? await memoryCheckpoint([...vit].map(([name, shape], i) => [name, randomTensor(shape, i)] as const), "vit.safetensors") : await golden("resnet");
+    const encoder = kind === "a ViT" ? await memoryCheckpoint([...VIT].map(([name, shape], i) => [name, randomTensor(shape, i)] as const), "vit.safetensors") : await golden("resnet");
     expect(() => adaptRecipe(recipeFor({ system, recipe: "fixed", size: "tiny", pictures: null }), { encoder })).toThrow(message);
     await encoder.close();
   });
@@ -108,5 +133,20 @@ describe("--decoder", () => {
     const recipe = adaptRecipe(toyRecipe("story"), { decoder: reader });
     expect(recipe.text.vocabulary).toBe("gpt2");
     await expect(prepareCaptioner(device(), toyScenes(4), recipe, { decoder: reader })).rejects.toThrow("the decoder's table of words must have 50257 rows for this vocabulary; got 200");
+  });
+
+  test("its vocabulary is its own", async () => {
+    const { reader } = await gpt2File();
+    const recipe = toyRecipe("story", { text: { vocabulary: "words" } });
+    await expect(prepareCaptioner(device(), toyScenes(4), recipe, { decoder: reader })).rejects.toThrow('text.vocabulary must be "gpt2" with a GPT-2 from --decoder, which knows these tokens alone; got "words" (leave --vocabulary out, or --decoder)');
+  });
+
+  test("its places must hold the texts", async () => {
+    const recipe = toyRecipe("prefix");
+    const model = { ...recipe.model, gpt2: { ...GPT2, positions: 8 } } as typeof recipe.model;
+    await expect(prepareCaptioner(device(), toyScenes(4), { ...recipe, model })).rejects.toThrow(/text\.maxLength must be at most 5 with this decoder, which has 8 places for a text; got texts of up to \d+ tokens/);
+    const captioner = await prepareCaptioner(device(), toyScenes(4), { ...recipe, model, text: { ...recipe.text, maxLength: 5 } });
+    expect(captioner.config.maxLength).toBe(6);
+    captioner.dispose();
   });
 });

@@ -8,6 +8,7 @@ import type { PictureSet } from "../data/pictures.ts";
 import { pictureBatch, type Look } from "../train/batches.ts";
 import type { Captioner } from "./captioner.ts";
 import { checkpointFingerprint } from "./fingerprint.ts";
+import { seeingOf } from "./systems.ts";
 
 /** Pictures that are looked at at a time. */
 const BATCH = 16;
@@ -43,14 +44,14 @@ export class MemoryFeatures implements FeatureStore {
   }
 }
 
-/** What changes with any weight of the vision network, or with the preprocessing: the name of a folder of features. */
-export async function featureKey({ model, preprocessing }: Captioner): Promise<string> {
+/** What changes with any weight of the vision network, with what of it the decoder is given, or with the preprocessing: the name of a folder of features. */
+export async function featureKey({ model, config, preprocessing }: Captioner): Promise<string> {
   const hash = new Sha256();
   for (const [name, { data }] of await model.vision!.stateDict()) {
     hash.update(new TextEncoder().encode(name));
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
-  return checkpointFingerprint(hash.digest(), preprocessing);
+  return checkpointFingerprint(hash.digest(), seeingOf(config.model), preprocessing);
 }
 
 export interface LookHooks {
@@ -68,7 +69,7 @@ export async function lookOnce(captioner: Captioner, set: PictureSet, store: Fea
   const { device, model, preprocessing } = captioner;
   const keys: string[] = [];
   const missing = new Map<string, number>();
-  for (let index = 0; index < set.length; index++) {
+  for (let index = 0; index < set.length && !(signal?.aborted ?? false); index++) {
     const { width, height, data } = await set.fitted(index);
     const hash = new Sha256();
     hash.update(new TextEncoder().encode(`${width}x${height}`));

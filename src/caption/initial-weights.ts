@@ -38,9 +38,15 @@ export function findEncoder(reader: CheckpointReader): EncoderFound {
     const shapeOf: ShapeOf = (key) => storedShape(key, layout, reader.tensors);
     if (layout.layout.name === "torchvision ResNet") return { kind: "resnet", config: { ...resnetConfigOf(shapeOf), classes: 0 }, picture, layout };
     const config = { ...vitConfigOf(shapeOf, layout.layout.name === "timm ViT" ? {} : { eps: 1e-12 }), classes: 0 };
-    return { kind: "vit", config, picture: { ...picture, size: config.image }, layout };
+    return { kind: "vit", config, picture: atSize(picture, config.image), layout };
   }
   throw new CheckpointError(`${reader.file}: --encoder must name a file with a ResNet or ViT; got ${reader.tensors.size} tensors of something else`, "`sightline inspect FILE` shows what is in it");
+}
+
+/** Pictures of another size of which the same part is seen. */
+export function atSize(picture: Preprocessing, size: number): Preprocessing {
+  const { shortSide } = picture;
+  return { ...picture, size, ...(shortSide !== undefined && { shortSide: Math.round((shortSide * size) / picture.size) }) };
 }
 
 function ownEncoder(reader: CheckpointReader): EncoderFound {

@@ -10,7 +10,7 @@ import type { Device } from "../device/device.ts";
 import type { GPT2Config, GPT2LMHeadModel } from "../models/gpt2.ts";
 import { Captioner } from "./captioner.ts";
 import { findDecoder, findEncoder, loadDecoder, loadEncoder, withDecoder, withEncoder } from "./initial-weights.ts";
-import type { Recipe } from "./recipe.ts";
+import type { Recipe, TrainingRecipe } from "./recipe.ts";
 import { gpt2Of, type ModelConfig } from "./systems.ts";
 
 /** Captions from which the longest text and the vocabulary are found: of more, an even sample would not change either much. */
@@ -22,23 +22,38 @@ export interface InitialWeights {
   readonly decoder?: CheckpointReader;
 }
 
+/** What of a vision network is trained. */
+export type TrainedEncoder = "none" | "top" | "all";
+
+/** The training with so much of the vision network trained, at the rates that were given for it. */
+export function trainingEncoder(training: TrainingRecipe, part: TrainedEncoder): TrainingRecipe {
+  const { encoder, "encoder-top": top, ...rates } = training.rates;
+  return { ...training, rates: { ...rates, encoder: part === "all" ? encoder || 1 : 0, "encoder-top": part === "none" ? 0 : top || 1 } };
+}
+
+/** The training for a vision network with weights drawn from the seed, which nobody may leave as they are. */
+export function trainingFromScratch(training: TrainingRecipe): TrainingRecipe {
+  return { ...trainingEncoder(training, "all"), batchNorm: "batch" };
+}
+
 /**
  * The recipe with what the files to begin with ask for: sizes of the networks, the way pictures are read (at size `full` the recipe's
- * own), the vocabulary of a GPT-2. A network from a file is left as it is unless `trainEncoder` says otherwise.
+ * own), the vocabulary of a GPT-2. A recipe that names a vision network says what of it is trained; otherwise all of it is left as it is.
  * @throws CheckpointError if a file doesn't fit the system.
  */
-export function adaptRecipe(recipe: Recipe, { encoder, decoder }: InitialWeights, trainEncoder: "none" | "top" | "all" = "none"): Recipe {
+export function adaptRecipe(recipe: Recipe, { encoder, decoder }: InitialWeights): Recipe {
   let adapted = recipe;
   if (encoder !== undefined) {
     const found = findEncoder(encoder);
-    const kept = trainEncoder === "all" ? {} : trainEncoder === "top" ? { encoder: 0 } : { encoder: 0, "encoder-top": 0 };
+    const training = recipe.encoder === null ? trainingEncoder(recipe.training, "none") : recipe.training;
     adapted = {
       ...adapted,
       model: withEncoder(adapted.model, found, encoder.file),
       picture: recipe.size === "full" && found.picture.size === recipe.picture.size ? recipe.picture : found.picture,
-      training: { ...adapted.training, rates: { ...adapted.training.rates, ...(trainEncoder === "all" ? { encoder: 1, "encoder-top": 1 } : {}), ...kept }, batchNorm: "frozen" },
+      training: recipe.recipe === "compat" ? training : { ...training, batchNorm: "frozen" },
     };
-    if (recipe.recipe === "compat") adapted = { ...adapted, training: { ...adapted.training, batchNorm: recipe.training.batchNorm } };
+  } else if (recipe.encoder !== null) {
+    adapted = { ...adapted, training: trainingFromScratch(recipe.training) };
   }
   if (decoder === undefined) return adapted;
   return { ...adapted, model: withDecoder(adapted.model, findDecoder(decoder).config, decoder.file), text: { ...adapted.text, vocabulary: "gpt2" } };
@@ -48,9 +63,11 @@ export function adaptRecipe(recipe: Recipe, { encoder, decoder }: InitialWeights
  * A new captioner for a data set: vocabulary and longest text come from the training captions, weights from the seed and from the
  * files to begin with.
  * @param recipe As {@link adaptRecipe} gives it for the same files.
- * @throws CheckpointError if tensors don't fit.
+ * @throws CheckpointError if tensors don't fit. @throws InputError if the decoder has no room for the vocabulary or the texts.
  */
 export async function prepareCaptioner(device: Device, source: PictureSource, recipe: Recipe, { encoder, decoder }: InitialWeights = {}): Promise<Captioner> {
+  const { vocabulary } = recipe.text;
+  if (decoder !== undefined && vocabulary !== "gpt2") throw new InputError(`text.vocabulary must be "gpt2" with a GPT-2 from --decoder, which knows these tokens alone; got "${vocabulary}"`, "leave --vocabulary out, or --decoder");
   const captions = captionsToLearn(source);
   const codec = await codecFor(captions, recipe.text);
   let longest = 1;
@@ -74,10 +91,11 @@ async function codecFor(captions: readonly string[], { vocabulary, size, minFreq
   return Vocabulary.build(captions, minFrequency, { punctuation });
 }
 
-/** The configuration with room for the words and the longest text. @throws InputError if a published table of words has another size. */
+/** The configuration with room for the words and the longest text. @throws InputError if a published table of words or of places has too few rows. */
 function sized(config: ModelConfig, codec: TextCodec, maxLength: number): ModelConfig {
   const grown = (gpt2: GPT2Config, before: number): GPT2Config => {
     if (gpt2.vocabulary > 1 && gpt2.vocabulary < codec.size) throw new InputError(`the decoder's table of words must have ${codec.size} rows for this vocabulary; got ${gpt2.vocabulary}`, "choose the vocabulary that belongs to the decoder");
+    if (gpt2.positions > 1 && gpt2.positions < before + maxLength) throw new InputError(`text.maxLength must be at most ${gpt2.positions - before - 1} with this decoder, which has ${gpt2.positions} places for a text; got texts of up to ${maxLength - 1} tokens`, "longer texts are cut there");
     return { ...gpt2, vocabulary: Math.max(gpt2.vocabulary, codec.size), positions: Math.max(gpt2.positions, before + maxLength) };
   };
   if (config.system === "story") return { ...config, gpt2: grown(config.gpt2, 1) };

@@ -156,7 +156,7 @@ const fields: Reader<Recipe> = record<Recipe>({
       "warmup-cosine": record({ kind: oneOf("warmup-cosine"), warmup: share }),
       step: record({ kind: oneOf("step"), epochs: number(1e-6), factor: share }),
       "one-cycle": record({ kind: oneOf("one-cycle"), rise: share }),
-      plateau: record({ kind: oneOf("plateau"), factor: share, patience: whole(0) }),
+      plateau: record({ kind: oneOf("plateau"), factor: number(1e-6, 1 - 1e-6), patience: whole(0) }),
     }),
     clipNorm: nullable(number(1e-12)),
     rates: dictionaryOf(rate),
@@ -174,10 +174,17 @@ const fields: Reader<Recipe> = record<Recipe>({
 /** Reads a recipe from JSON. @throws FieldError that names the field at fault. */
 export const recipe: Reader<Recipe> = (value, at) => {
   const read = fields(value, at);
-  const { system, model, training } = read;
+  const { system, model, training, picture } = read;
   if (model.system !== system) throw new FieldError("model.system", `model.system must be "${system}", as system is; got "${model.system}"`, "leave model out, or change both");
+  if ((model.system === "prefix" || model.system === "cross") && picture.size !== model.encoder.image) {
+    throw new FieldError("picture.size", `picture.size must be ${model.encoder.image}, as model.encoder.image is; got ${picture.size}`, "change both, or leave both out and give --picture-size");
+  }
   const part = oneOf(...SYSTEM[system].parts.map(([name]) => name));
   for (const name of Object.keys(training.rates)) part(name, `training.rates.${name}`);
-  training.stages.forEach((stage, i) => stage.parts.forEach((name, j) => part(name, `training.stages[${i}].parts[${j}]`)));
+  training.stages.forEach((stage, i) => {
+    stage.parts.forEach((name, j) => part(name, `training.stages[${i}].parts[${j}]`));
+    if (stage.parts.some((name) => training.rates[name] !== 0)) return;
+    throw new FieldError(`training.stages[${i}].parts`, `training.stages[${i}].parts must name a part that is trained; got ${stage.parts.join(", ")}, which training.rates leaves as it is`, "name another part, or raise its rate");
+  });
   return read;
 };

@@ -88,6 +88,23 @@ export function buildModel(builder: Builder, config: ModelConfig): CaptionModel 
   }
 }
 
+/** What of a configuration decides what is made of a picture: the same weights may see through other heads, or hand on other regions and layers. */
+export function seeingOf(config: ModelConfig): readonly unknown[] {
+  switch (config.system) {
+    case "story":
+    case "prefix":
+      return [config.system, config.encoder];
+    case "storyteller":
+      return [config.system, config.backbone, config.grid];
+    case "cross":
+      return [config.system, config.encoder, config.looksAt];
+    case "encdec":
+      return [config.system, config.encoder, config.grid ?? 1];
+    default:
+      return config satisfies never;
+  }
+}
+
 /** The GPT-2 of a model; null where the decoder is another one. */
 export function gpt2Of(model: CaptionModel): GPT2LMHeadModel | null {
   if (model instanceof Story) return model.gpt2;

@@ -121,6 +121,9 @@ export async function trainCaptioner(captioner: Captioner, source: PictureSource
   if (precision === "f16" && muonRate > 0) throw new InputError("training.precision f16 needs training.muonRate 0: Muon does not skip steps that overflow", "set one of them");
 
   if (reward !== null && learningRate === 0) throw new InputError("training.reward needs training.learningRate above 0, against which its own is measured; got 0");
+  for (const part of ["train", "validation"] as const) {
+    if (source[part].length === 0) throw new InputError(`trainCaptioner: source.${part} must hold a picture; got none`, "one set may serve for both");
+  }
   model.checkpointBlocks(recipe.training.checkpointing);
 
   const lookedOnce = neverTrainsVision(recipe) && recipe.augment === null && model.vision !== null;

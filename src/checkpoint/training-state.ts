@@ -116,6 +116,9 @@ export function decodeMetadata(record: Readonly<Record<string, string>>, fileNam
     const hint = "update sightline, or save the checkpoint with the older version";
     throw new CheckpointError(`${fileName}: this checkpoint is of version ${version}; expected at most ${VERSION}`, hint);
   }
+  if (Number.isInteger(version) && version >= 1 && version < VERSION) {
+    throw new CheckpointError(`${fileName}: this checkpoint is of version ${version}; expected ${VERSION}`, "an older sightline wrote it; train again, or use that version");
+  }
   if (version !== VERSION) {
     throw new CheckpointError(`${fileName}: the checkpoint's version must be ${VERSION}; got ${shown(record.version)}`, DAMAGED);
   }

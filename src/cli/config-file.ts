@@ -87,7 +87,7 @@ function valueOf(node: Node): unknown {
 export function overlay(base: unknown, over: unknown): unknown {
   if (!isPlain(base) || !isPlain(over)) return over;
   if (kindOf(over) !== undefined && kindOf(over) !== kindOf(base)) return over;
-  const merged: Record<string, unknown> = { ...base };
+  const merged = Object.assign(Object.create(null) as Record<string, unknown>, base);
   for (const [name, value] of Object.entries(over)) merged[name] = Object.hasOwn(base, name) ? overlay(base[name], value) : value;
   return merged;
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { FeatureStore } from "../caption/features.ts";
@@ -41,7 +42,7 @@ export class FeatureFiles implements FeatureStore {
     const folder = join(root ?? join(dirname(cacheFolder()), "features"), key);
     await attempt("write", folder, mkdir(folder, { recursive: true }));
     const store = new FeatureFiles(folder);
-    const names = (await attempt("read", folder, readdir(folder))).filter((name) => /^\d{5}\.safetensors$/.test(name)).sort();
+    const names = (await attempt("read", folder, readdir(folder))).filter((name) => /^\d{5}-[0-9a-f]{8}\.safetensors$/.test(name)).sort();
     for (const name of names) {
       store.files = Math.max(store.files, Number(name.slice(0, 5)) + 1);
       try {
@@ -81,7 +82,8 @@ export class FeatureFiles implements FeatureStore {
   async flush(): Promise<void> {
     if (this.pending.size === 0) return;
     const tensors = [...this.pending].flatMap(([key, features]) => features.map((tensor, i) => [`${key}.${i}`, tensor] as const));
-    const path = join(this.folder, `${String(this.files++).padStart(5, "0")}.safetensors`);
+    const ownName = randomBytes(4).toString("hex"); // another run may be writing to the same folder
+    const path = join(this.folder, `${String(this.files++).padStart(5, "0")}-${ownName}.safetensors`);
     await saveSafetensors(path, tensors);
     this.pending.clear();
     this.pendingBytes = 0;

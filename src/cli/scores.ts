@@ -1,5 +1,5 @@
 import { TOKENIZERS, type Scores } from "../caption/scoring.ts";
-import { percent, shareOf, table, thousands } from "./format.ts";
+import { counted, percent, shareOf, table, thousands } from "./format.ts";
 
 /** A score as it is shown: in the terminal, and with its definition in the report. */
 export interface ScoreRow {
@@ -50,9 +50,9 @@ export function scoreRows(scores: Scores): ScoreRow[] {
  */
 export function scoringTerms(scores: Scores, split: string, decoding: number | string): string {
   const references = scores.referencesPerImage;
-  const average = Number.isInteger(references) ? references.toString() : references.toFixed(1);
+  const average = Number.isInteger(references) ? counted(references, "reference") : `${references.toFixed(1)} references`;
   const made = typeof decoding === "string" ? decoding : decoding === 1 ? "greedy decoding" : `beam of ${decoding}`;
-  return `${thousands(scores.images)} pictures (${split}), ${average} references each; ${made}; ${TOKENIZERS[scores.tokenizer].about}`;
+  return `${counted(scores.images, "picture")} (${split}), ${average} each; ${made}; ${TOKENIZERS[scores.tokenizer].about}`;
 }
 
 /** A small table for the terminal. */

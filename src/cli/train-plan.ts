@@ -1,5 +1,6 @@
 import type { CheckpointReader } from "../checkpoint/reader.ts";
-import { adaptRecipe } from "../caption/prepare.ts";
+import { atSize } from "../caption/initial-weights.ts";
+import { adaptRecipe, trainingEncoder, trainingFromScratch, type TrainedEncoder } from "../caption/prepare.ts";
 import { FLAVOURS, recipe as recipeReader, SIZES, type Flavour, type Recipe, type RewardRecipe, type Size, type TrainingRecipe } from "../caption/recipe.ts";
 import { recipeFor, SCENE_COUNTS } from "../caption/recipes.ts";
 import { SYSTEMS, type SystemName } from "../caption/systems.ts";
@@ -27,7 +28,7 @@ export interface TrainingFlags {
   readonly size?: Size;
   readonly encoder?: string;
   readonly decoder?: string;
-  readonly trainEncoder?: "none" | "top" | "all";
+  readonly trainEncoder?: TrainedEncoder;
   readonly epochs?: number;
   readonly rewardEpochs?: number;
   readonly batch?: number;
@@ -113,11 +114,12 @@ export async function planRun(options: TrainOptions, command: string, onReading:
   };
   const weights = await openWeights(options, file, base);
   try {
-    const adapted = adaptRecipe(base, weights, options.trainEncoder);
+    const adapted = adaptRecipe(base, weights);
     const { data: _, system: __, ...settings } = file.value; // what it says of these is decided already, together with the flags
     const told = overlay({ ...adapted, augment: adapted.augment ?? (settings.augment ? NO_AUGMENTATION : null) }, settings) as object;
     const { system, recipe: flavour, size } = base;
-    const config = withFlags(checkConfig({ ...told, system, recipe: flavour, size, ...(options.seed !== undefined && { seed }), data }, file), options);
+    const config = withFlags(checkConfig({ ...told, system, recipe: flavour, size, ...(options.seed !== undefined && { seed }), data }, file), options, weights);
+    if (weights.encoder === undefined && options.trainEncoder !== undefined) throw new InputError("--train-encoder says what of a network from --encoder is trained; got no such network", "name one with --encoder, or leave --train-encoder out: a network that begins with nothing is trained whole");
     const opened = await openData(config, folder, onReading);
     const run = await createRunFolder(options.out ?? newRunName(config.system, dateStamp(new Date())));
     const { data: request, ...recipe } = config;
@@ -194,17 +196,18 @@ async function openWeights(options: TrainOptions, file: ConfigFile, base: Recipe
   }
 }
 
-function withFlags(config: RunConfig, options: TrainOptions): RunConfig {
-  const { training, text, picture } = config;
-  const { encoder, decoder, epochs, rewardEpochs, batch, accumulate, lr, pictureSize, precision, checkpointing, patience, vocabulary, augment } = options;
+function withFlags(config: RunConfig, options: TrainOptions, weights: TrainingPlan["weights"]): RunConfig {
+  const { text, picture } = config;
+  const { encoder, decoder, trainEncoder, epochs, rewardEpochs, batch, accumulate, lr, pictureSize, precision, checkpointing, patience, vocabulary, augment } = options;
+  const training = trainEncoder !== undefined ? trainingEncoder(config.training, trainEncoder) : encoder === "none" ? trainingFromScratch(config.training) : config.training;
   const set = <T>(value: T | undefined, field: string): object => (value === undefined ? {} : { [field]: value });
-  const rate: Partial<TrainingRecipe> = lr === undefined ? {} : { learningRate: lr, muonRate: training.muonRate * (lr / training.learningRate) };
+  const rate: Partial<TrainingRecipe> = lr === undefined ? {} : { learningRate: lr, ...(training.muonRate > 0 && training.learningRate > 0 && { muonRate: training.muonRate * (lr / training.learningRate) }) };
   return {
     ...config,
     ...set(encoder === "none" ? null : encoder, "encoder"),
     ...set(decoder === "none" ? null : decoder, "decoder"),
     ...(augment ? { augment: config.augment ?? USUAL_AUGMENTATION } : {}),
-    ...(pictureSize === undefined ? {} : resized(config, pictureSize)),
+    ...(pictureSize === undefined ? {} : resized(config, pictureSize, weights.encoder)),
     text: { ...text, ...set(vocabulary, "vocabulary") },
     training: {
       ...training,
@@ -218,14 +221,15 @@ function withFlags(config: RunConfig, options: TrainOptions): RunConfig {
       ...set(checkpointing, "checkpointing"),
       ...set(patience, "patience"),
     },
-    picture: { ...picture, ...set(pictureSize, "size") },
+    picture: pictureSize === undefined ? picture : atSize(picture, pictureSize),
   };
 }
 
 /** The model for pictures of another size; a ViT has a place for each patch. */
-function resized({ model }: RunConfig, size: number): Partial<RunConfig> {
+function resized({ model }: RunConfig, size: number, encoder: CheckpointReader | undefined): Partial<RunConfig> {
   if (model.system !== "prefix" && model.system !== "cross") return {};
-  const { patch } = model.encoder;
+  const { patch, image } = model.encoder;
+  if (encoder !== undefined && size !== image) throw new InputError(`--picture-size must be ${image} with ${encoder.file}, whose ViT has a place for each patch of such pictures; got ${size}`, "leave it out");
   if (size % patch !== 0) throw new InputError(`--picture-size must be a multiple of ${patch}, the side of this model's patches; got ${size}`);
   return { model: { ...model, encoder: { ...model.encoder, image: size } } };
 }

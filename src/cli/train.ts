@@ -38,10 +38,10 @@ async function runPlan(device: Device, plan: TrainingPlan, progress: Progress, i
   if (recipe.training.precision === "f16" && !device.limits.features.has("shader-f16")) throw new InputError("--precision f16 needs an adapter with the feature shader-f16; got one without it", "train in f32");
   print(device.summary);
   print(data.summary);
-  if (request !== undefined) await writeFileAtomically(run.config, [Buffer.from(`${JSON.stringify({ ...recipe, data: request }, null, 2)}\n`)]);
   for (const line of [...data.warnings, ...(data.remark === null ? [] : [data.remark])]) print(`note: ${line}`);
 
   const captioner = resumed === undefined ? await prepareCaptioner(device, data.source, recipe, weights) : await Captioner.fromCheckpoint(device, resumed.file, resumed.name);
+  if (request !== undefined) await writeFileAtomically(run.config, [Buffer.from(`${JSON.stringify({ ...recipe, data: request }, null, 2)}\n`)]);
   const epochs = epochsOf(recipe);
   if (resumed !== undefined && resumed.state.epoch >= epochs) {
     print(`${run.folder} is complete: all ${counted(epochs, "epoch")}, ${counted(resumed.state.step, "step")}`);

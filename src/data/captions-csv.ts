@@ -32,7 +32,8 @@ export const captionsCsv: CaptionFormat = {
         if (named !== undefined) return;
       }
       const where = `line ${line}`;
-      const extra = Math.max(0, record.length - columns.count); // cells that commas of the caption made
+      const filled = record.findLastIndex((cell) => cell !== "") + 1; // spreadsheets end lines with empty cells
+      const extra = Math.max(0, filled - columns.count);
       if (extra > 0) collector.findings.repaired("line", "with a comma in a caption that is not in quotes, taken as part of the caption", where);
       const caption = record.slice(columns.caption, columns.caption + 1 + extra).join(",");
       collector.add(record[columns.image + (columns.image > columns.caption ? extra : 0)] ?? "", caption, where);

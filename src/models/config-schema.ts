@@ -52,7 +52,7 @@ export const gpt2Config: Reader<GPT2Config> = record<GPT2Config>({
 });
 
 export const recurrentConfig = record<Omit<RecurrentDecoderConfig, "attention">>({
-  cell: withDefault(oneOf("lstm", "gru", "rnn"), "lstm"), // earlier checkpoints don't say
+  cell: oneOf("lstm", "gru", "rnn"),
   vocabulary: size,
   embedding: size,
   hidden: size,
@@ -65,9 +65,5 @@ const attentionRecord = variantOf<AttentionOptions>("kind", {
   additive: record<AttentionOptions>({ kind: attentionKind, gate: withDefault<boolean | undefined>(flag, undefined), coverage }),
 });
 
-/** Attention over regions; of earlier checkpoints, which say whether there is any, it is the only kind that there was. */
-export const regionAttention: Reader<AttentionChoice | null> = (value, at) => {
-  if (value === null || value === false) return null;
-  if (value === true) return "dot";
-  return typeof value === "object" ? attentionRecord(value, at) : attentionKind(value, at);
-};
+/** Attention over regions; null for none. */
+export const regionAttention: Reader<AttentionChoice | null> = nullable((value, at) => (typeof value === "object" ? attentionRecord(value, at) : attentionKind(value, at)));
