@@ -68,6 +68,10 @@ export const decodingDefaults: Reader<DecodingDefaults> = record<DecodingDefault
 export function withDefaults<T extends DescribeOptions>(options: T, defaults: DecodingDefaults): T {
   const asked = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
   const { beam, sampling, ...rules } = defaults;
+  if (asked.sampling !== undefined && sampling !== undefined) {
+    const drawn = Object.entries(asked.sampling).filter(([, value]) => value !== undefined);
+    return { ...rules, ...asked, sampling: { ...sampling, ...Object.fromEntries(drawn) } };
+  }
   const way = asked.beam !== undefined || asked.sampling !== undefined ? {} : sampling !== undefined ? { sampling } : { beam: Math.max(beam ?? 1, asked.candidates ?? 1) };
   return { ...rules, ...way, ...asked };
 }
@@ -82,13 +86,17 @@ export interface Caption {
   readonly ids: readonly number[];
 }
 
-/** Makes texts for pictures. A decoder is kept for each set of options. */
+/** Sets of options whose decoders are kept; of more, the one used longest ago is given back. */
+const KEPT = 8;
+
+/** Makes texts for pictures, one call after the other. A decoder is kept for each set of options. */
 export class Teller {
   private readonly device: Device;
   private readonly model: CaptionModel;
   private readonly codec: TextCodec;
   private readonly maxLength: number;
   private readonly decoders = new Map<string, SequenceDecoder>();
+  private turn: Promise<unknown> = Promise.resolve();
   private onWord: ((row: number, word: number, candidate: number) => void) | null = null;
 
   constructor(device: Device, model: CaptionModel, codec: TextCodec, maxLength: number) {
@@ -102,7 +110,13 @@ export class Teller {
    * Texts for normalised pictures [B, 3, size, size].
    * @throws InputError for options that exclude each other, or a language that the vocabulary has no tag for.
    */
-  async tell(pictures: HostInput, options: DescribeOptions): Promise<(readonly Caption[])[]> {
+  tell(pictures: HostInput, options: DescribeOptions): Promise<(readonly Caption[])[]> {
+    const told = this.turn.then(() => this.tellNow(pictures, options));
+    this.turn = told.catch(() => undefined);
+    return told;
+  }
+
+  private async tellNow(pictures: HostInput, options: DescribeOptions): Promise<(readonly Caption[])[]> {
     const { candidates = 1 } = options;
     const onText = candidates === 1 ? options.onText : undefined;
     const streams = onText && Array.from({ length: pictures.shape[0] }, () => this.codec.stream());
@@ -122,10 +136,13 @@ export class Teller {
 
   private decoder({ onText: _, ...options }: DescribeOptions): SequenceDecoder {
     const key = JSON.stringify(options);
-    let decoder = this.decoders.get(key);
-    if (decoder === undefined) {
-      decoder = this.makeDecoder(options);
-      this.decoders.set(key, decoder);
+    const decoder = this.decoders.get(key) ?? this.makeDecoder(options);
+    this.decoders.delete(key);
+    this.decoders.set(key, decoder);
+    const [[oldest, unused]] = this.decoders;
+    if (this.decoders.size > KEPT) {
+      unused.dispose();
+      this.decoders.delete(oldest);
     }
     return decoder;
   }

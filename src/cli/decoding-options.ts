@@ -46,7 +46,7 @@ export function decodingOptions(): Option[] {
     new Option("--temperature <t>", "draw words by chance: below 1 nearer to the likeliest, above 1 freer").argParser(positiveNumber),
     new Option("--top-k <n>", "draw from so many of the likeliest words alone").argParser(wholeNumber(1, MOST_WORDS)),
     new Option("--top-p <p>", "draw from the likeliest words alone that together have this probability").argParser(probability),
-    new Option("--seed <n>", "decides what is drawn (default: 0)").argParser(wholeNumber(0, 2 ** 32 - 1)),
+    new Option("--seed <n>", "decides what is drawn (default: 0); the same pictures in the same order give the same texts").argParser(wholeNumber(0, 2 ** 32 - 1)),
     new Option("--language <code>", "the language to speak, such as de, where the model knows several").argParser(languageTag),
   ];
 }
