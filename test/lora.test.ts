@@ -6,7 +6,7 @@ import { adapterState, loadAdapters } from "../src/checkpoint/adapters.ts";
 import { memorySource } from "../src/checkpoint/reader.ts";
 import { openSafetensorsSource, writeSafetensors } from "../src/checkpoint/safetensors.ts";
 import { Generator } from "../src/core/rng.ts";
-import { GPT2LMHeadModel } from "../src/models/gpt2.ts";
+import { GPT2LMHeadModel, IGNORED } from "../src/models/gpt2.ts";
 import { VisionTransformer } from "../src/models/vit.ts";
 import { Conv1D, Linear, type Builder } from "../src/nn/layers.ts";
 import { addLoRA, LoRALinear, mergeLoRA } from "../src/nn/lora.ts";
@@ -17,6 +17,8 @@ import { relativeError } from "./ops/measure.ts";
 const device = useDevice({ adapter: "software" });
 const builder = (seed: number): Builder => ({ device: device(), generator: new Generator(seed) });
 
+/** What follows each word of {@link IDS}; of the last ones nothing is known. */
+const NEXT = { shape: [2, 6], data: Int32Array.of(5, 9, 2, 30, 7, IGNORED, 4, 11, 3, 8, 0, IGNORED) };
 const IDS = { shape: [2, 6], data: Int32Array.of(1, 5, 9, 2, 30, 7, 4, 4, 11, 3, 8, 0) };
 
 function gpt2(seed: number): GPT2LMHeadModel {
@@ -31,14 +33,14 @@ async function logitsOf(model: GPT2LMHeadModel): Promise<Float32Array> {
 /** Trains what is not frozen on IDS. */
 async function train(model: GPT2LMHeadModel, steps: number): Promise<number[]> {
   const optimizer = new AdamW([{ params: model.parameters().filter(({ requiresGrad }) => requiresGrad) }], { lr: 0.02 });
-  const step = recorded(device(), "step", (ids) => {
-    const loss = model.loss(model.embed(ids), ids);
+  const step = recorded(device(), "step", (ids, next) => {
+    const loss = model.loss(model.embed(ids), next);
     loss.backward();
     optimizer.step();
     return { loss };
   });
   const losses: number[] = [];
-  for (let i = 0; i < steps; i++) losses.push(await (await step.run(IDS)).loss.item());
+  for (let i = 0; i < steps; i++) losses.push(await (await step.run(IDS, NEXT)).loss.item());
   step.dispose();
   return losses;
 }

@@ -71,7 +71,7 @@ describe("a configuration file", () => {
     ["a schedule without its numbers", '{"training": {"schedule": {"kind": "step"}}}', /training\.schedule\.epochs must be .*; got nothing/],
     ["a list that is too short", '{"training": {"betas": [0.9]}}', /training\.betas must be a list of 2/],
     ["an entry of a list", '{\n "training": {\n  "betas": [\n   0.9,\n   2]}}', /line 5: training\.betas\[1\] must be a number from 0 to 1; got 2/],
-    ["a part that there is not", '{\n "training": {\n  "rates": {\n   "encodr": 0}}}', /line 4: training\.rates\.encodr must be one of "encoder-top", "encoder", "bridge", "embeddings", "decoder"; got "encodr"/],
+    ["a part that there is not", '{\n "training": {\n  "rates": {\n   "encodr": 0}}}', /line 4: training\.rates\.encodr must be one of "encoder-top", "encoder", "bridge", "cross-norm", "mlp-norm", "embeddings", "decoder"; got "encodr"/],
     ["a stage of no such part", '{\n "training": {"stages": [\n  {"epochs": 1, "parts": ["bridge",\n   "mapper"]}]}}', /line 4: training\.stages\[0\]\.parts\[1\] must be one of .*; got "mapper"/],
     ["a stage that trains nothing", '{"training": {"rates": {"bridge": 0},\n "stages": [{"epochs": 1, "parts": ["bridge"]}]}}', /line 2: training\.stages\[0\]\.parts must name a part that is trained; got bridge/],
     ["a field named __proto__", '{"training": {\n "__proto__": {"epochs": 3}}}', /line 2: training may have the fields epochs, .*; got "__proto__"/],

@@ -37,8 +37,8 @@ describe("what the loss asks for", () => {
     expect(of([A, B], { trainsPads: true, trainsEnd: false }).next).toEqual([A, B, end, end, end]);
   });
 
-  test("without the first word, nothing follows the start", () => {
-    expect(of([A, B], { trainsFirst: false }).next).toEqual([-100, B, end, -100, -100]);
+  test("without the first word, there is no start either", () => {
+    expect(of([A, B], { trainsFirst: false })).toEqual({ words: [A, B, pad, pad, pad], next: [B, end, -100, -100, -100] });
   });
 
   test("compat recipes have the quirks of the published projects, and fixed ones none", () => {

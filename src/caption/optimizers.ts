@@ -29,7 +29,7 @@ export class RunOptimizers {
    * @throws InputError if nothing is left to train.
    */
   constructor(model: CaptionModel, { system, training }: Pick<Recipe, "system" | "training">) {
-    const { learningRate, muonRate, muonFor, weightDecay, betas, rates } = training;
+    const { learningRate, muonRate, muonFor, weightDecay, decayFor, betas, rates } = training;
     const factorOf = (name: string): number => rates[partOf(system, name)] ?? 1;
     const parameters = model.namedParameters();
     for (const [name, parameter] of parameters) parameter.requiresGrad = factorOf(name) > 0;
@@ -41,7 +41,7 @@ export class RunOptimizers {
     const groupsOf = (some: readonly (readonly [string, Parameter])[]): { params: Parameter[]; factor: number; decays: boolean }[] => {
       const groups = new Map<string, { params: Parameter[]; factor: number; decays: boolean }>();
       for (const [name, parameter] of some) {
-        const [factor, decays] = [factorOf(name), parameter.shape.length >= 2];
+        const [factor, decays] = [factorOf(name), decayFor === "all" || parameter.shape.length >= 2];
         const group = groups.get(`${factor} ${decays}`) ?? { params: [], factor, decays };
         groups.set(`${factor} ${decays}`, group);
         group.params.push(parameter);

@@ -13,7 +13,7 @@ import { findDecoder, findEncoder, loadDecoder, loadEncoder, withDecoder, withEn
 import type { Recipe, TrainingRecipe } from "./recipe.ts";
 import { gpt2Of, type ModelConfig } from "./systems.ts";
 
-/** Captions from which the longest text and the vocabulary are found: of more, an even sample would not change either much. */
+/** Captions from which the longest text and the vocabulary are found: of more, the first so many. */
 const MOST_CAPTIONS = 1_000_000;
 
 /** Files to begin with. */

@@ -28,7 +28,7 @@ export interface TextRecipe {
   readonly trainsEnd: boolean;
   /** Whether the loss counts pads too, as end words. */
   readonly trainsPads: boolean;
-  /** Whether the first word is learned as what follows the start word, with which generation begins. */
+  /** Whether the first word is learned as what follows the start word, with which generation begins; without it training has no start word. */
   readonly trainsFirst: boolean;
   /** Share of the steps at the beginning that use the first caption of each picture alone; then one is drawn. One wording first makes the picture's part easier to find. */
   readonly firstCaption: number;
@@ -74,6 +74,8 @@ export interface TrainingRecipe {
   /** Decay rates of AdamW's running means. */
   readonly betas: readonly [number, number];
   readonly weightDecay: number;
+  /** What it decays: matrices alone, or biases and norms too, as in PyTorch unless one says otherwise. */
+  readonly decayFor: "matrices" | "all";
   /** Greatest learning rate of Muon, which then trains convolutions and matrices; 0 leaves them to AdamW. */
   readonly muonRate: number;
   /** What Muon trains: convolutions alone, where products of larger matrices would cost more than they save, or all matrices but the tables of words and places. */
@@ -149,6 +151,7 @@ const fields: Reader<Recipe> = record<Recipe>({
     learningRate: rate,
     betas: listOf(share, { least: 2, most: 2 }) as unknown as Reader<TrainingRecipe["betas"]>,
     weightDecay: rate,
+    decayFor: withDefault(oneOf("matrices", "all"), "matrices"),
     muonRate: rate,
     muonFor: oneOf("convolutions", "matrices"),
     schedule: variantOf<ScheduleRecipe>("kind", {

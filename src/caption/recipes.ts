@@ -58,6 +58,7 @@ const QUICK: TrainingRecipe = {
   learningRate: 3e-3,
   betas: [0.8, 0.95],
   weightDecay: 0.01,
+  decayFor: "matrices",
   muonRate: 0.02,
   muonFor: "matrices",
   schedule: { kind: "warmup-cosine", warmup: 0.1 },
@@ -191,10 +192,12 @@ function quirks(system: SystemName, recipe: Flavour): Partial<TextRecipe> {
 /** The published sizes, data and settings. */
 function published(system: SystemName, recipe: Flavour): Rest {
   const compat = recipe === "compat";
+  const adamw: TrainingRecipe = { ...ADAMW, decayFor: compat ? "all" : "matrices" };
   const text = { ...(system === "storyteller" || system === "encdec" ? { ...WORDS, minFrequency: 5 } : GPT2_TEXT), ...quirks(system, recipe) };
   const resnet50: ResNetConfig = { ...RESNET.resnet50, classes: 0 };
   const vitBase: ViTConfig = { ...VIT.vitBase, classes: 0 };
   const halfSquash: Preprocessing = { ...PREPROCESSING.imagenetSquash, ...HALF };
+  const added = ["bridge", compat ? "mlp-norm" : "cross-norm"]; // what GPT-2 does not bring
   switch (system) {
     case "story":
       return {
@@ -203,7 +206,7 @@ function published(system: SystemName, recipe: Flavour): Rest {
         decoder: "gpt2",
         picture: compat ? PREPROCESSING.unitSquash : PREPROCESSING.imagenetSquash,
         text: { ...text, maxLength: 100 },
-        training: { ...ADAMW, epochs: 5, batchSize: 8, rates: compat ? { ...FROZEN, summary: 0 } : FROZEN, batchNorm: compat ? "batch" : "frozen" },
+        training: { ...adamw, epochs: 5, batchSize: 8, rates: compat ? { ...FROZEN, summary: 0 } : FROZEN, batchNorm: compat ? "batch" : "frozen" },
       };
     case "storyteller":
       return {
@@ -211,7 +214,7 @@ function published(system: SystemName, recipe: Flavour): Rest {
         encoder: "resnet50",
         picture: PREPROCESSING.imagenetSquash,
         text: { ...text, maxLength: 50 },
-        training: { ...ADAMW, learningRate: 1e-3, weightDecay: 0, epochs: 15, batchSize: 64, clipNorm: 5, schedule: { kind: "plateau", factor: 0.5, patience: 2 }, rates: FROZEN, validations: 15 },
+        training: { ...adamw, learningRate: 1e-3, weightDecay: 0, epochs: 15, batchSize: 64, clipNorm: 5, schedule: { kind: "plateau", factor: 0.5, patience: 2 }, rates: FROZEN, validations: 15 },
       };
     case "prefix":
       return {
@@ -220,7 +223,7 @@ function published(system: SystemName, recipe: Flavour): Rest {
         decoder: "gpt2",
         picture: compat ? PREPROCESSING.imagenetSquash : halfSquash,
         text: { ...text, maxLength: 50 },
-        training: { ...ADAMW, epochs: 3, batchSize: 96, schedule: { kind: "step", epochs: 5, factor: 0.9 }, rates: FROZEN, precision: "f16" },
+        training: { ...adamw, epochs: 3, batchSize: 96, schedule: { kind: "step", epochs: 5, factor: 0.9 }, rates: FROZEN, precision: "f16" },
       };
     case "cross":
       return {
@@ -231,13 +234,13 @@ function published(system: SystemName, recipe: Flavour): Rest {
         augment: CROSS_AUGMENTATION,
         text: { ...text, maxLength: 50 },
         training: {
-          ...ADAMW,
+          ...adamw,
           epochs: 8,
           batchSize: 32,
           weightDecay: 0,
           schedule: { kind: "one-cycle", rise: 0.3 },
           precision: "f16",
-          stages: [{ epochs: 1, parts: ["bridge"] }, { epochs: 1, parts: ["bridge", "decoder"] }],
+          stages: [{ epochs: 1, parts: added }, { epochs: 1, parts: ["bridge", "cross-norm", "mlp-norm", "decoder"] }],
         },
       };
     case "encdec":
@@ -247,7 +250,7 @@ function published(system: SystemName, recipe: Flavour): Rest {
         picture: PREPROCESSING.imagenetSquash,
         augment: ENCDEC_AUGMENTATION,
         text: { ...text, maxLength: 50 },
-        training: { ...ADAMW, learningRate: 1e-3, weightDecay: 0, epochs: 5, batchSize: 128, rates: FROZEN },
+        training: { ...adamw, learningRate: 1e-3, weightDecay: 0, epochs: 5, batchSize: 128, rates: FROZEN },
       };
     default:
       return system satisfies never;

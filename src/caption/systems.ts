@@ -55,7 +55,7 @@ export const SYSTEM: Readonly<Record<SystemName, System>> = {
   },
   cross: {
     about: "ViT and GPT-2 with cross-attention in every layer",
-    parts: [["encoder-top", /^encoder\.(norm|blocks\.1[01])\./], ["encoder", /^encoder\./], ["bridge", /^decoder\.transformer\.h\.\d+\.(crossattention|ln_cross_attn|ln_2)\./], ["embeddings", /^decoder\.transformer\.w[tp]e\./], ["decoder", /^decoder\./]],
+    parts: [["encoder-top", /^encoder\.(norm|blocks\.1[01])\./], ["encoder", /^encoder\./], ["bridge", /\.crossattention\./], ["cross-norm", /\.ln_cross_attn\./], ["mlp-norm", /^decoder\..*\.ln_2\./], ["embeddings", /^decoder\.transformer\.w[tp]e\./], ["decoder", /^decoder\./]],
     vision: "encoder.",
   },
   encdec: {

@@ -10,7 +10,7 @@ import type { TextCodec } from "../data/text-codec.ts";
 export interface Batch {
   /** Pictures [B, 3, size, size] f32, or what the vision network made of them. */
   readonly seen: readonly HostInput[];
-  /** The words that the decoder reads, from the start word on: [B, T] i32. */
+  /** The words that the decoder reads, from the start word on where it is there: [B, T] i32. */
   readonly words: HostInput;
   /** The words that it should say: [B, T] i32, {@link IGNORED} where no loss is asked for. */
   readonly next: HostInput;
@@ -28,7 +28,7 @@ export interface TextOptions {
   readonly trainsEnd: boolean;
   /** Whether pads are asked for, as if each were an end word. */
   readonly trainsPads: boolean;
-  /** Whether the first word is asked for. */
+  /** Whether the first word is asked for, as what follows the start word; otherwise texts begin with it. */
   readonly trainsFirst: boolean;
 }
 
@@ -115,9 +115,9 @@ export function textBatch(texts: readonly (readonly number[])[], { codec, length
   const next = new Int32Array(texts.length * length).fill(trainsPads ? codec.end : IGNORED);
   texts.forEach((text, row) => {
     const said = text.slice(0, length - 1);
-    words.set([codec.start, ...said], row * length);
-    next.set(trainsEnd || trainsPads ? [...said, codec.end] : said, row * length);
-    if (!trainsFirst) next[row * length] = IGNORED;
+    const asked = trainsEnd || trainsPads ? [...said, codec.end] : said;
+    words.set(trainsFirst ? [codec.start, ...said] : said, row * length);
+    next.set(trainsFirst ? asked : asked.slice(1), row * length);
   });
   const shape = [texts.length, length];
   return { words: { shape, data: words }, next: { shape, data: next } };
