@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { evaluate, type Evaluation } from "../caption/evaluate.ts";
-import { TOKENIZERS, type TokenizerName } from "../caption/scoring.ts";
+import { TOKENIZER_NAMES, TOKENIZERS, type TokenizerName } from "../caption/scoring.ts";
 import { writeFileAtomically } from "../checkpoint/files.ts";
 import { InputError } from "../core/errors.ts";
 import type { PictureSet } from "../data/pictures.ts";
@@ -24,7 +24,8 @@ export interface EvalOptions extends DecodingFlags, CaptionerFiles {
   readonly data?: string;
   /** Default: test, or all where another folder is given. */
   readonly split?: EvaluatedSplit;
-  readonly tokenizer: TokenizerName;
+  /** Default: that of the model's recipe. */
+  readonly tokenizer?: TokenizerName;
   readonly json?: boolean;
   /** With `json`: each image's caption and scores, too. */
   readonly perImage?: boolean;
@@ -35,7 +36,7 @@ export interface EvalOptions extends DecodingFlags, CaptionerFiles {
 
 /** `sightline eval`. */
 export async function evaluateModel(options: EvalOptions, command: string): Promise<number> {
-  const { tokenizer, json = false, perImage = false } = options;
+  const { json = false, perImage = false } = options;
   const asked = decodingOf(options);
   const split = options.split ?? (options.data === undefined ? "test" : "all");
   if (perImage && !json) throw new InputError("--per-image adds each image's scores to the JSON; got no --json", "add it, or write a table with --csv FILE");
@@ -46,6 +47,7 @@ export async function evaluateModel(options: EvalOptions, command: string): Prom
       const { captioner, file: model, metadata } = await openCaptioner(device, options.model, { vocab: options.vocab, encoder: options.encoder });
       note(device.summary);
       note(`model ${model}`);
+      const tokenizer = options.tokenizer ?? tokenizerOf(metadata.recipe);
       const decoding = captioner.decodingFor(asked);
       const data = await openData(options.data, split, metadata.data, model, captioner.preprocessing, progress);
       progress.stop();
@@ -85,6 +87,12 @@ export async function evaluateModel(options: EvalOptions, command: string): Prom
   } finally {
     progress.stop();
   }
+}
+
+/** How a model's recipe wants captions to be cut; into words where there is no recipe. */
+function tokenizerOf(recipe: string | undefined): TokenizerName {
+  const { scoring } = (recipe === undefined ? {} : JSON.parse(recipe)) as { readonly scoring?: { readonly tokenizer?: unknown } };
+  return TOKENIZER_NAMES.find((name) => name === scoring?.tokenizer) ?? "words";
 }
 
 /** The scores as JSON has them: those of the captions, or a list with those of each language. */

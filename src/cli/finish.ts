@@ -22,7 +22,7 @@ export async function finishRun(device: Device, { run, recipe, data, command }: 
   if (existsSync(run.best)) captioner.load((await loadSafetensors(run.best)).tensors, run.best);
   const begun = performance.now();
   const { test } = data.source;
-  const evaluations = await evaluate(captioner, test, { synonyms: await readSynonyms() }, (done, total) => progress.update("scoring", done, total, `${done} of ${total} captions`));
+  const evaluations = await evaluate(captioner, test, { ...recipe.scoring, synonyms: await readSynonyms() }, (done, total) => progress.update("scoring", done, total, `${done} of ${total} captions`));
   progress.stop();
   const seconds = (performance.now() - begun) / 1000;
   const terms = evaluationTerms(evaluations, data.scoredOnTraining ? "the ones trained on" : "test", showDecoding(captioner.decodingFor({})));

@@ -109,7 +109,7 @@ const evalVerb = program
   .description("Score a model's captions against the references.")
   .option("--data <folder>", "a folder of captioned pictures (default: the pictures that the model was trained with)")
   .addOption(new Option("--split <name>", "which of the pictures (default: test, or all with --data)").choices(SPLITS))
-  .addOption(tokenizerOption());
+  .addOption(tokenizerOption("as the model's recipe says, mostly words"));
 for (const option of [...modelOptions(), ...decodingOptions()]) evalVerb.addOption(option);
 evalVerb
   .option("--json", "print the scores as one JSON object")
@@ -146,7 +146,7 @@ program
   .description("Score captions that any program made against references.")
   .requiredOption("--refs <file>", "the references")
   .requiredOption("--hyps <file>", "the captions, one an image")
-  .addOption(tokenizerOption())
+  .addOption(tokenizerOption("words"))
   .option("--per-image <file>", "also write the scores of each image, as CSV")
   .option("--json", "print the scores as one JSON object")
   .addHelpText(

@@ -58,9 +58,9 @@ export function languageList(text: string): readonly Language[] {
 export const SPLITS = ["train", "validation", "test", "all"] as const;
 export type EvaluatedSplit = (typeof SPLITS)[number];
 
-/** Of every verb that scores captions. */
-export function tokenizerOption(): Option {
-  return new Option("--tokenizer <name>", "how captions are cut into words: without punctuation, or as coco-caption does").choices(TOKENIZER_NAMES).default("words");
+/** Of every verb that scores captions. @param usual What is done without it, in words. */
+export function tokenizerOption(usual: string): Option {
+  return new Option("--tokenizer <name>", `how captions are cut into words: without punctuation, or as coco-caption does (default: ${usual})`).choices(TOKENIZER_NAMES);
 }
 
 /** Of every verb that computes. */

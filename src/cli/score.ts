@@ -13,7 +13,7 @@ import { note, print } from "./terminal.ts";
 export interface ScoreOptions {
   readonly refs: string;
   readonly hyps: string;
-  readonly tokenizer: TokenizerName;
+  readonly tokenizer?: TokenizerName;
   readonly json?: boolean;
   readonly perImage?: string;
 }
@@ -31,7 +31,7 @@ export interface Pairing {
 }
 
 /** `sightline score`: scores captions that any program made. */
-export async function score({ refs, hyps, tokenizer, json = false, perImage }: ScoreOptions): Promise<number> {
+export async function score({ refs, hyps, tokenizer = "words", json = false, perImage }: ScoreOptions): Promise<number> {
   const [references, hypotheses, synonyms] = await Promise.all([readCaptionFile(refs), readCaptionFile(hyps), readSynonyms()]);
   for (const line of [...references.notes, ...hypotheses.notes]) note(`note: ${line}`);
   const { pictures, missing, extra } = pairCaptions(references, hypotheses, refs, hyps);
