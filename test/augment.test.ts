@@ -159,7 +159,7 @@ describe("parseAugmentation", () => {
   test.each<[unknown, string]>([
     [null, "augment must be an object; got null"],
     [[], "augment must be an object; got []"],
-    [{ flp: 1 }, 'augment must be an object of flip, crop, brightness, contrast, saturation, hue, shiftScaleRotate; got "flp" (did you mean flip?)'],
+    [{ flp: 1 }, 'augment may have the fields flip, crop, brightness, contrast, saturation, hue, shiftScaleRotate; got "flp" (did you mean flip?)'],
     [{ flip: 2 }, "augment.flip must be a number from 0 to 1; got 2"],
     [{ flip: Number.NaN }, "augment.flip must be a number from 0 to 1"],
     [{ brightness: 0.4 }, "augment.brightness must be a list of 2; got 0.4"],
@@ -171,7 +171,7 @@ describe("parseAugmentation", () => {
     [{ crop: { kind: "resized", scale: [0.5, 1] } }, "augment.crop.ratio must be a list of 2; got nothing"],
     [{ crop: { kind: "window", resize: 200, crop: 224 } }, "augment.crop.resize must be a number from 224, which is augment.crop.crop, to 896; got 200"],
     [{ crop: { kind: "window", resize: 1e300, crop: 1 } }, "augment.crop.resize must be a number from 1"],
-    [{ crop: { kind: "window", resize: 256, crop: 224, scale: [1, 1] } }, 'augment.crop must be an object of kind, resize, crop; got "scale"'],
+    [{ crop: { kind: "window", resize: 256, crop: 224, scale: [1, 1] } }, 'augment.crop may have the fields kind, resize, crop; got "scale"'],
     [{ shiftScaleRotate: { shift: 0.1, scale: 1, rotate: 10, probability: 1, border: "black" } }, "augment.shiftScaleRotate.scale must be a number from 0 to 0.9; got 1"],
     [{ shiftScaleRotate: { shift: 0.1, scale: 0.1, rotate: 10, probability: 1, border: "wrap" } }, 'augment.shiftScaleRotate.border must be one of "reflect", "black"; got "wrap"'],
   ])("refuses %j, naming the field", (value, message) => {

@@ -108,7 +108,7 @@ describe("how texts are made", () => {
     const drawn = { sampling: { topK: 50 }, noRepeatNgram: 2 } as const;
     expect(withDefaults({}, drawn)).toEqual(drawn);
     expect(withDefaults({ beam: 1, candidates: undefined }, drawn)).toEqual({ beam: 1, noRepeatNgram: 2 });
-    expect(withDefaults({ sampling: { temperature: 2 }, noRepeatNgram: 0 }, drawn)).toEqual({ sampling: { temperature: 2 }, noRepeatNgram: 0 });
+    expect(withDefaults({ sampling: { temperature: 2 }, noRepeatNgram: 0 }, drawn)).toEqual({ sampling: { topK: 50, temperature: 2 }, noRepeatNgram: 0 });
     expect(withDefaults({ candidates: 6 }, { beam: 4, lengthPenalty: 1 })).toEqual({ beam: 6, lengthPenalty: 1, candidates: 6 });
     expect(withDefaults({ sampling: {} }, { beam: 4, beamRule: "narrow" })).toEqual({ sampling: {}, beamRule: "narrow" });
   });

@@ -263,7 +263,7 @@ describe("checkpoint metadata", () => {
     ["a version that is no number", { version: "one" }, 'version must be 2; got "one"'],
     ["no version", { version: undefined }, "version must be 2; got nothing"],
     ["no system", { system: undefined }, "must name its system; got none"],
-    ["an older file", { version: "1" }, 'version must be 2; got "1"'],
+    ["an older file", { version: "1" }, "this checkpoint is of version 1; expected 2"],
     ["no fingerprint", { fingerprint: undefined }, "must hold fingerprint in its metadata"],
     ["no config", { config: undefined }, "must hold config in its metadata"],
     ["a vocabulary that is not JSON", { vocabulary: "[" }, 'vocabulary must be JSON; got "["'],
