@@ -143,7 +143,7 @@ describe("draws", () => {
     const shape = [2, 3, config.maxLength];
     const words = { shape, data: new Int32Array(6 * config.maxLength).fill(4) };
     const before = await model.stateDict();
-    const run = async (advantage: number): Promise<void> => void (await (await step.run({ seen, texts: [words, words, { shape: [2, 3], data: new Float32Array(6).fill(advantage) }] }, 0)).loss);
+    const run = async (advantage: number): Promise<void> => void (await (await step.run({ seen, texts: [words, words, { shape: [2, 3], data: new Float32Array(6).fill(advantage) }] }, 0)).loss());
     await run(0);
     expect(changedTensors(before, await model.stateDict())).toEqual([]);
     await run(1);

@@ -42,9 +42,10 @@ export interface StepInputs {
   readonly texts: readonly HostInput[];
 }
 
+/** The numbers of a step: ask for them before the next one, which overwrites them. They come when the device is through. */
 export interface StepNumbers {
-  readonly loss: Promise<number>;
-  readonly gradientNorm: Promise<number>;
+  loss(): Promise<number>;
+  gradientNorm(): Promise<number>;
 }
 
 export interface StepOptions {
@@ -102,20 +103,22 @@ export class TrainingStep {
     if (accumulate === 1) {
       this.whole ??= recorded(this.device, "training step", (...given) => this.update(given, seen.length), { onCompile: this.onCompile });
       const { loss, gradientNorm } = await this.whole.run(...inputs);
-      return { loss: loss.item(), gradientNorm: gradientNorm.item() };
+      return { loss: () => loss.item(), gradientNorm: () => gradientNorm.item() };
     }
     this.piece ??= recorded(this.device, "part of a training step", (share, ...given) => this.accumulate(share, given, seen.length), { onCompile: this.onCompile });
     this.apply ??= recorded(this.device, "update", () => this.applyGradients());
     const whole = this.objective.weight(texts);
     const losses: Promise<number>[] = [];
-    for (let part = 0; part < accumulate; part++) {
-      const rows = inputs.map((input) => rowsOf(input, part, accumulate));
+    for (let i = 0; i < accumulate; i++) {
+      const rows = inputs.map((input) => rowsOf(input, i, accumulate));
       const share = this.objective.weight(rows.slice(seen.length)) / whole; // the mean over the batch is none of the parts' means: some have fewer words
       const { loss } = await this.piece.run({ shape: [], data: Float32Array.of(share) }, ...rows);
-      losses.push(loss.item().then((value) => (share === 0 ? 0 : share * value)));
+      const part = loss.item().then((value) => (share === 0 ? 0 : share * value));
+      part.catch(() => undefined); // what it throws is thrown where the sum is asked for
+      losses.push(part);
     }
     const { gradientNorm } = await this.apply.run();
-    return { loss: Promise.all(losses).then((each) => each.reduce((sum, loss) => sum + loss, 0)), gradientNorm: gradientNorm.item() };
+    return { loss: async () => (await Promise.all(losses)).reduce((sum, loss) => sum + loss, 0), gradientNorm: () => gradientNorm.item() };
   }
 
   dispose(): void {

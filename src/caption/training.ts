@@ -206,7 +206,7 @@ export async function trainCaptioner(captioner: Captioner, source: PictureSource
     const { loss, gradientNorm } = await (drawn === null ? captionStep : rewardStep!).run(inputs, step / batches.perEpoch);
     step++;
     const previous = pending;
-    pending = report(step, share, drawn?.reward ?? null, previous, loss, gradientNorm);
+    pending = report(step, share, drawn?.reward ?? null, previous, loss(), gradientNorm());
     pending.catch(() => undefined); // what it throws is thrown by the next await of it
     await previous;
     if (step % validateEvery === 0 || step === captionSteps || step === steps) {
