@@ -15,6 +15,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   checkpoint: ["core", "device", "autograd", "nn"],
   train: ["core", "kernels", "device", "autograd", "data"],
   caption: ["core", "kernels", "device", "autograd", "nn", "models", "data", "metrics", "checkpoint", "train"],
+  web: ["core", "device", "data", "checkpoint", "caption"],
+  demo: ["core", "device", "autograd", "nn", "models", "data", "metrics", "checkpoint", "train", "caption", "web"], // its worker that measures takes bench/ along
   cli: ["core", "device", "autograd", "nn", "models", "data", "metrics", "checkpoint", "train", "caption"],
 };
 
@@ -25,7 +27,7 @@ const MAX_LINES = 600;
 
 /** TypeScript files below a folder. */
 function filesIn(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts") && !name.includes("node_modules")).map((name) => join(folder, name));
+  return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => /\.tsx?$/.test(name) && !name.includes("node_modules")).map((name) => join(folder, name));
 }
 
 const sources = filesIn("src");

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import UPNG from "upng-js";
 import { beforeAll, describe, expect, test } from "vitest";
-import { counted, dateStamp, duration, percent, shareOf, table } from "../src/cli/format.ts";
+import { counted, dateStamp, duration, percent, shareOf, table } from "../src/core/format.ts";
 import { showFailure } from "../src/cli/failure.ts";
 import { InputError, ShapeError } from "../src/core/errors.ts";
 import { useCommandLine, writeUntrainedModel, type Ended } from "./cli.ts";

@@ -7,7 +7,7 @@ import { decodeTensor, encodeTensor, STORED_BYTES, type StoredDType, type Stored
 import { PickleGlobal, type PickleValue } from "../src/checkpoint/torch/pickle-values.ts";
 import { convert, type ConvertOptions } from "../src/cli/convert.ts";
 import { showFailure } from "../src/cli/failure.ts";
-import { byteSize, table } from "../src/cli/format.ts";
+import { byteSize, table } from "../src/core/format.ts";
 import { inspect, type InspectOptions } from "../src/cli/inspect.ts";
 import { byteCount } from "../src/cli/options.ts";
 import { plainJson, showValue } from "../src/cli/pickle-format.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { scoreCaptions, type CaptionToScore } from "../src/caption/scoring.ts";
 import { parseCaptionFile, readCaptionFile, type CaptionFile } from "../src/cli/caption-files.ts";
-import { csvRow } from "../src/cli/format.ts";
+import { csvRow } from "../src/core/format.ts";
 import { pairCaptions, score, type ScoreOptions } from "../src/cli/score.ts";
 import { scoreRows, scoreWarnings, scoringTerms, showLengths } from "../src/cli/scores.ts";
 import { InputError } from "../src/core/errors.ts";

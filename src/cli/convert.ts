@@ -5,7 +5,7 @@ import { wrapperOf } from "../checkpoint/matching.ts";
 import { partsOf, type CheckpointReader } from "../checkpoint/reader.ts";
 import { encodeTensor, hostDTypeOf, storedBytes, type StoredDType, type StoredTensor } from "../checkpoint/stored.ts";
 import { InputError } from "../core/errors.ts";
-import { byteSize, counted, duration } from "./format.ts";
+import { byteSize, counted, duration } from "../core/format.ts";
 import { Progress } from "./progress.ts";
 import { note, print } from "./terminal.ts";
 

@@ -9,7 +9,7 @@ import { type Finding, Findings, someOf } from "../data/findings.ts";
 import { decodeImage } from "../data/image.ts";
 import { describeImage, type ImageDescription } from "../data/image-description.ts";
 import { wordsOf } from "../data/vocabulary.ts";
-import { counted, duration, table, thousands } from "./format.ts";
+import { counted, duration, table, thousands } from "../core/format.ts";
 import { Progress } from "./progress.ts";
 import { print } from "./terminal.ts";
 

@@ -5,7 +5,7 @@ import type { CaptionDataset } from "../data/dataset.ts";
 import { openDataset } from "../data/files.ts";
 import { folderSource, sceneSource, type PictureSource, type SceneCounts, type SceneSource } from "../data/pictures.ts";
 import type { Preprocessing } from "../data/preprocess.ts";
-import { counted, thousands } from "./format.ts";
+import { counted, thousands } from "../core/format.ts";
 import type { Language, SceneText } from "../data/scene-grammar.ts";
 import type { HoldOut } from "./options.ts";
 

@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option } from "commander";
 import type { DescribeOptions } from "../caption/teller.ts";
 import { InputError } from "../core/errors.ts";
 import { isTag, tagOf } from "../data/language-tag.ts";
-import { significant } from "./format.ts";
+import { significant } from "../core/format.ts";
 import { atLeastZero, positiveNumber, wholeNumber } from "./options.ts";
 
 const MOST_BEAMS = 64;

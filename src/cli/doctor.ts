@@ -5,7 +5,7 @@ import { tensor } from "../autograd/tensor.ts";
 import type { AdapterSummary } from "../device/adapter.ts";
 import { requestDevice, type Device } from "../device/device.ts";
 import { showFailure } from "./failure.ts";
-import { megabytes, thousands } from "./format.ts";
+import { megabytes, thousands } from "../core/format.ts";
 import { print } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 

@@ -10,7 +10,7 @@ import { readSynonyms } from "../metrics/files.ts";
 import { findFolder, openFolder, parseChoice, reopen, type OpenedData } from "./data-choice.ts";
 import { decodingOf, showDecoding, type DecodingFlags } from "./decoding-options.ts";
 import { evaluationTerms, evaluationWarnings, showAllLengths, showEvaluations } from "./evaluations.ts";
-import { duration } from "./format.ts";
+import { duration } from "../core/format.ts";
 import { openCaptioner, type CaptionerFiles } from "./open-captioner.ts";
 import type { EvaluatedSplit } from "./options.ts";
 import { perImageCsv } from "./per-image.ts";

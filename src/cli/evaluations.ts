@@ -1,5 +1,5 @@
 import type { Evaluation } from "../caption/evaluate.ts";
-import { table } from "./format.ts";
+import { table } from "../core/format.ts";
 import { scoreRows, scoringTerms, scoreWarnings, showLengths, type ScoreRow } from "./scores.ts";
 
 /** Scores side by side: one column, or one for each language. */

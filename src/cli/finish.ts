@@ -6,7 +6,7 @@ import type { Device } from "../device/device.ts";
 import { readSynonyms } from "../metrics/files.ts";
 import { showDecoding } from "./decoding-options.ts";
 import { evaluationTerms, evaluationWarnings, showEvaluations } from "./evaluations.ts";
-import { duration, megabytes } from "./format.ts";
+import { duration, megabytes } from "../core/format.ts";
 import { readMetrics } from "./metrics-log.ts";
 import { writeModelCard } from "./model-card.ts";
 import type { Progress } from "./progress.ts";

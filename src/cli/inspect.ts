@@ -5,7 +5,7 @@ import { hostDTypeOf, storedBytes } from "../checkpoint/stored.ts";
 import type { TorchReader } from "../checkpoint/torch/file.ts";
 import { printable } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
-import { byteSize, counted, significant, table, thousands } from "./format.ts";
+import { byteSize, counted, significant, table, thousands } from "../core/format.ts";
 import { plainJson, showValue } from "./pickle-format.ts";
 import { Progress } from "./progress.ts";
 import { print } from "./terminal.ts";

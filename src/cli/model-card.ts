@@ -4,7 +4,7 @@ import type { Recipe } from "../caption/recipe.ts";
 import { SYSTEM } from "../caption/systems.ts";
 import { writeFileAtomically } from "../checkpoint/files.ts";
 import type { Device } from "../device/device.ts";
-import { duration, thousands } from "./format.ts";
+import { duration, thousands } from "../core/format.ts";
 import { scoreTable } from "./evaluations.ts";
 
 /** What a model card tells. */

@@ -1,5 +1,5 @@
 import type { CaptionScores } from "../caption/scoring.ts";
-import { csvRow } from "./format.ts";
+import { csvRow } from "../core/format.ts";
 
 /** A caption with its scores. */
 export interface ScoredImage {

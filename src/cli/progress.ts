@@ -1,5 +1,5 @@
 import { SingleBar } from "cli-progress";
-import { percent } from "./format.ts";
+import { percent } from "../core/format.ts";
 import { plain } from "./terminal.ts";
 
 /** Where nobody watches (a log file, a pipe), a line this often says how far it is. */

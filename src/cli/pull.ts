@@ -3,7 +3,7 @@ import { findTarget } from "../checkpoint/hub/names.ts";
 import { pull, type PulledFile, type PullProgress, type StoredEntry } from "../checkpoint/hub/pull.ts";
 import { PUBLISHED, type PublishedModel } from "../checkpoint/hub/manifest.ts";
 import { InputError } from "../core/errors.ts";
-import { counted, duration, byteSize, table } from "./format.ts";
+import { counted, duration, byteSize, table } from "../core/format.ts";
 import { Interruption, STOPPED } from "./interruption.ts";
 import { Progress } from "./progress.ts";
 import { note, print } from "./terminal.ts";

@@ -1,6 +1,6 @@
 import type { Evaluation } from "../caption/evaluate.ts";
 import { languageName } from "./evaluations.ts";
-import { shareOf } from "./format.ts";
+import { shareOf } from "../core/format.ts";
 import type { ReportAlarm, ReportBars, ReportContents, SaidCaption } from "./report-page.ts";
 import { scoreWarnings } from "./scores.ts";
 

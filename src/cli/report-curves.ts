@@ -1,5 +1,5 @@
 import type { Recipe } from "../caption/recipe.ts";
-import { percent } from "./format.ts";
+import { percent } from "../core/format.ts";
 import type { MetricsHistory } from "./metrics-log.ts";
 import type { ReportCurves } from "./report-page.ts";
 

@@ -3,7 +3,7 @@ import { SYSTEM, type ModelConfig } from "../caption/systems.ts";
 import type { GPT2Config } from "../models/gpt2.ts";
 import type { ResNetConfig } from "../models/resnet.ts";
 import type { ViTConfig } from "../models/vit.ts";
-import { counted, significant } from "./format.ts";
+import { counted, significant } from "../core/format.ts";
 import type { MetricsHistory } from "./metrics-log.ts";
 import type { ReportInput } from "./report.ts";
 import type { ReportContents } from "./report-page.ts";

@@ -5,7 +5,7 @@ import type { PictureSet } from "../data/pictures.ts";
 import { wordsOf } from "../data/vocabulary.ts";
 import { tokenOverlap } from "../metrics/token-overlap.ts";
 import { languageName } from "./evaluations.ts";
-import { counted, percent, thousands } from "./format.ts";
+import { counted, percent, thousands } from "../core/format.ts";
 import type { ReportCaption, ReportPicture, ReportPictures } from "./report-page-pictures.ts";
 
 /** Longer side of the pictures in the report, pixels; shown at about this size, also on dense screens. */

@@ -9,7 +9,7 @@ import { fileError, writeFileAtomically } from "../checkpoint/files.ts";
 import type { PictureSet } from "../data/pictures.ts";
 import type { Device } from "../device/device.ts";
 import { languageName, scoreTable } from "./evaluations.ts";
-import { counted, duration, percent, thousands } from "./format.ts";
+import { counted, duration, percent, thousands } from "../core/format.ts";
 import { readMetrics, type MetricsHistory } from "./metrics-log.ts";
 import { showAttention } from "./report-attention.ts";
 import { alarmsOf, captionCharts } from "./report-captions.ts";

@@ -6,7 +6,7 @@ import { fileError } from "../checkpoint/files.ts";
 import { resolveModel } from "../checkpoint/hub/files.ts";
 import { weightsAmong } from "../checkpoint/hub/listing.ts";
 import { InputError } from "../core/errors.ts";
-import { counted } from "./format.ts";
+import { counted } from "../core/format.ts";
 
 /** The files of a run. */
 export interface RunFolder {

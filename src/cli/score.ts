@@ -5,7 +5,7 @@ import { InputError } from "../core/errors.ts";
 import { someOf } from "../data/findings.ts";
 import { readSynonyms } from "../metrics/files.ts";
 import { readCaptionFile, type CaptionedImage, type CaptionFile } from "./caption-files.ts";
-import { counted } from "./format.ts";
+import { counted } from "../core/format.ts";
 import { perImageCsv } from "./per-image.ts";
 import { scoreWarnings, scoringTerms, showLengths, showScores } from "./scores.ts";
 import { note, print } from "./terminal.ts";

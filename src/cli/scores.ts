@@ -1,5 +1,5 @@
 import { TOKENIZERS, type Scores } from "../caption/scoring.ts";
-import { counted, percent, shareOf, table, thousands } from "./format.ts";
+import { counted, percent, shareOf, table, thousands } from "../core/format.ts";
 
 /** A score as it is shown: in the terminal, and with its definition in the report. */
 export interface ScoreRow {

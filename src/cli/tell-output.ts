@@ -1,7 +1,7 @@
 /** How texts about pictures are printed: lines for people, JSON, or CSV. */
 
 import type { Caption } from "../caption/teller.ts";
-import { csvRow } from "./format.ts";
+import { csvRow } from "../core/format.ts";
 import { plain } from "./terminal.ts";
 
 export const TELLING_FORMATS = ["lines", "json", "csv"] as const;

@@ -4,7 +4,7 @@ import { InputError, SightlineError } from "../core/errors.ts";
 import type { AdapterPreference } from "../device/adapter.ts";
 import { decodingOf, type DecodingFlags } from "./decoding-options.ts";
 import { showFailure } from "./failure.ts";
-import { counted } from "./format.ts";
+import { counted } from "../core/format.ts";
 import { openCaptioner, type CaptionerFiles, type OpenedCaptioner } from "./open-captioner.ts";
 import { withDevice } from "./session.ts";
 import { findPictures, pictureBatches, type ReadPicture } from "./tell-pictures.ts";

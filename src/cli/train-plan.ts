@@ -16,7 +16,7 @@ import type { Language, SceneText } from "../data/scene-grammar.ts";
 import type { AdapterPreference } from "../device/adapter.ts";
 import { checkConfig, dataRequest, located, NO_CONFIG, overlay, readConfigFile, type ConfigFile, type DataRequest, type RunConfig } from "./config-file.ts";
 import { findFolder, openFolder, openScenes, parseChoice, reopen, type FolderData, type OpenedData } from "./data-choice.ts";
-import { dateStamp } from "./format.ts";
+import { dateStamp } from "../core/format.ts";
 import type { HoldOut } from "./options.ts";
 import { createRunFolder, findRun, newRunName, type RunFolder } from "./run-folder.ts";
 

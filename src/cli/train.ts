@@ -8,7 +8,7 @@ import { InputError } from "../core/errors.ts";
 import type { Device } from "../device/device.ts";
 import { FeatureFiles } from "./feature-files.ts";
 import { finishRun } from "./finish.ts";
-import { counted, duration, significant, thousands } from "./format.ts";
+import { counted, duration, significant, thousands } from "../core/format.ts";
 import { Interruption } from "./interruption.ts";
 import { MetricsLog, readMetrics, type StepLine } from "./metrics-log.ts";
 import { Progress } from "./progress.ts";
