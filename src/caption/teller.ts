@@ -152,7 +152,7 @@ export class Teller {
     if (beam > 1 && sampling !== undefined) throw new InputError(`describe: a beam follows the likeliest texts and draws none; got a beam of ${beam} and sampling`, "leave one of them out");
     if (beam > 1 && candidates > beam) throw new InputError(`describe: a beam of ${beam} finds at most ${beam} texts; got ${candidates} candidates`, "widen the beam");
     if (beam === 1 && candidates > 1 && sampling === undefined) throw new InputError(`describe: the likeliest words make one text; got ${candidates} candidates`, "use a beam, or sampling");
-    const text = fromPictures(this.model, maxLength, this.given(language));
+    const text = fromPictures(this.model, maxLength, givenWords(this.codec, language));
     const rules = { maxLength, end: this.codec.end, minLength: options.minLength, noRepeatNgram: options.noRepeatNgram, repetitionPenalty: options.repetitionPenalty };
     if (beam > 1) return beamDecoder(this.device, text, { ...rules, width: beam, alpha: lengthPenalty, rule: options.beamRule ?? "full" });
     const { seed = 0, ...filters } = sampling ?? {};
@@ -162,14 +162,18 @@ export class Teller {
       onWord: (row, word, candidate) => this.onWord?.(row, word, candidate),
     });
   }
+}
 
-  /** The words before the first one: start, and the language. */
-  private given(asked: string | undefined): readonly number[] {
-    const { start, languages } = this.codec;
-    const language = asked ?? languages.at(0);
-    if (language === undefined) return [start];
-    const [tag] = languages.includes(language) ? this.codec.encode(`${language} `) : [];
-    if (tag !== undefined) return [start, tag];
-    throw new InputError(`the language must be ${languages.length === 0 ? "left out, as this captioner knows one alone" : `one of ${languages.join(", ")}`}; got ${asked}`);
-  }
+/**
+ * The ids before a text's first word: start, and the tag of the language.
+ * @param asked Default: the first language that the codec knows.
+ * @throws InputError if it knows no such language.
+ */
+export function givenWords(codec: TextCodec, asked?: string): readonly number[] {
+  const { start, languages } = codec;
+  const language = asked ?? languages.at(0);
+  if (language === undefined) return [start];
+  const [tag] = languages.includes(language) ? codec.encode(`${language} `) : [];
+  if (tag !== undefined) return [start, tag];
+  throw new InputError(`the language must be ${languages.length === 0 ? "left out, as this captioner knows one alone" : `one of ${languages.join(", ")}`}; got ${asked}`);
 }

@@ -4,6 +4,7 @@ import type { HostInput } from "../core/host-tensor.ts";
 import type { AttentionMap } from "../data/attention-overlay.ts";
 import { attentionMaps } from "./attention-maps.ts";
 import type { Captioner } from "./captioner.ts";
+import { givenWords } from "./teller.ts";
 
 /** A word of a text, and where the captioner looked before it said it. */
 export interface WordMap {
@@ -19,8 +20,8 @@ export interface WordMap {
  * @param language The tag that it was asked to speak; default as there.
  * @returns The words of each text, end words left out; null for a captioner that does not look at places, see {@link attentionMaps}.
  */
-export async function wordMaps({ device, model, codec }: Captioner, pictures: HostInput, texts: readonly (readonly number[])[], language = codec.languages.at(0)): Promise<readonly (readonly WordMap[])[] | null> {
-  const given = [codec.start, ...(language === undefined ? [] : codec.encode(`${language} `))];
+export async function wordMaps({ device, model, codec }: Captioner, pictures: HostInput, texts: readonly (readonly number[])[], language?: string): Promise<readonly (readonly WordMap[])[] | null> {
+  const given = givenWords(codec, language);
   const longest = texts.reduce((most, { length }) => Math.max(most, length), 1);
   const length = given.length + longest - 1; // the last word is looked for, and not looked from
   const words = new Int32Array(texts.length * length).fill(codec.pad);
