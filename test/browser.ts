@@ -79,10 +79,11 @@ export interface ModulePage {
 }
 
 /**
- * Bundles a module of `test/pages` for browsers, serves it, and opens it in Chromium.
+ * Bundles a module of `test/pages` for browsers, serves it, and opens it in a browser.
  * @param files What else the page can fetch.
+ * @param open Default: Chromium.
  */
-export async function openModule(name: string, files: Pages = {}): Promise<ModulePage> {
+export async function openModule(name: string, files: Pages = {}, open: () => Promise<Browser> = openBrowser): Promise<ModulePage> {
   const { outputFiles } = await build({
     stdin: { contents: `import * as exported from "./${name}"; Object.assign(globalThis, { exported });`, resolveDir: new URL("pages", import.meta.url).pathname },
     bundle: true,
@@ -95,7 +96,7 @@ export async function openModule(name: string, files: Pages = {}): Promise<Modul
     "/page.mjs": { type: "text/javascript", body: outputFiles[0].contents },
     ...files,
   });
-  const browser = await openBrowser().catch((error: unknown) => {
+  const browser = await open().catch((error: unknown) => {
     server.close();
     throw error;
   });
