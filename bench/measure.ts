@@ -1,3 +1,4 @@
+import { DISPOSE } from "../src/core/dispose.ts";
 import type { Device } from "../src/device/device.ts";
 import { bindCommand, encodeCommands, type BoundCommand, type Command } from "../src/device/commands.ts";
 
@@ -136,7 +137,7 @@ export class Stopwatch implements Disposable {
     return seconds;
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     if (this.stamps === null) return;
     this.stamps.set.destroy();
     this.stamps.resolved.destroy();

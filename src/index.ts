@@ -1,4 +1,4 @@
-/** The engine: device, tensors, ops with gradients, recorded steps, layers. Works in Node and in browsers. */
+/** The engine: device, tensors, ops with gradients, recorded steps. Works in Node and in browsers. */
 export * from "./core/errors.ts";
 export { Generator, threefry, type GeneratorState } from "./core/rng.ts";
 export type { DType, HostDType, TypedArray } from "./core/dtype.ts";
@@ -8,7 +8,6 @@ export { requestDevice, type Device, type DeviceOptions } from "./device/device.
 export type { AdapterPreference, AdapterSummary } from "./device/adapter.ts";
 export type { MemoryReport } from "./device/buffers.ts";
 export { full, tensor, Tensor, zeros } from "./autograd/tensor.ts";
-export { audit, showAudit, type AuditOptions, type AuditRow } from "./autograd/audit.ts";
 export { autocast } from "./autograd/autocast.ts";
 export { checkpointed } from "./autograd/checkpointed.ts";
 export { noGrad } from "./autograd/tape.ts";
@@ -18,17 +17,3 @@ export type { Kernel, KernelLimits, TensorSpec } from "./kernels/kernel.ts";
 export { recorded, type RecordedOptions, type RecordedStep } from "./autograd/recorded.ts";
 export { DeviceGenerator } from "./autograd/random.ts";
 export * from "./autograd/ops/index.ts";
-export * from "./nn/init.ts";
-export * from "./nn/layers.ts";
-export * from "./nn/lora.ts";
-export * from "./nn/module.ts";
-export * from "./nn/norm.ts";
-export * from "./nn/quantized.ts";
-export * from "./nn/recurrent.ts";
-export * from "./nn/transformer.ts";
-export { Adam, AdamW, type AdamOptions, type AdamSettings } from "./train/adamw.ts";
-export { LossScaler, type LossScalerOptions } from "./train/loss-scaler.ts";
-export { Muon, type MuonOptions } from "./train/muon.ts";
-export { Optimizer, type ParameterGroup, type Settings, type StepOptions } from "./train/optimizer.ts";
-export { SGD, type SgdOptions } from "./train/sgd.ts";
-export { oneCycle, Plateau, stepDecay, warmupCosine, type Schedule } from "./train/schedule.ts";

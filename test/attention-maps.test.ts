@@ -189,7 +189,7 @@ describe("overlayAttention", () => {
   });
 
   test.each([
-    [{ width: 2, height: 2, data: [1, 0, 0] }, "overlayAttention: the map must have 2 × 2 finite weights of at least 0; got 3"],
+    [{ width: 2, height: 2, data: [1, 0, 0] }, "stretchAttention: the map must have 2 × 2 finite weights of at least 0; got 3"],
     [{ width: 0, height: 0, data: [] }, "0 × 0 finite weights of at least 0; got 0"],
     [{ width: 1, height: 2, data: [1, NaN] }, "1 × 2 finite weights of at least 0; got 2, one of them NaN"],
     [{ width: 1, height: 1, data: [-1] }, "one of them -1"],

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InputError } from "../src/core/errors.ts";
 import { splitByImage } from "../src/data/dataset.ts";
 import { openDataset, readImage } from "../src/data/files.ts";
-import type { DatasetOptions } from "../src/data/files.ts";
+import type { DatasetOptions } from "../src/data/open-dataset.ts";
 
 describe("splitByImage", () => {
   const examples = (count: number): { image: string; captions: string[] }[] =>

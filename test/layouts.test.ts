@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { assemblyOf, LAYOUTS, recogniseLayouts, roleOf, type FoundLayout } from "../src/checkpoint/layouts.ts";
+import { assemblyOf, roleOf, type FoundLayout } from "../src/checkpoint/layout.ts";
+import { LAYOUTS, recogniseLayouts } from "../src/checkpoint/layouts.ts";
 
 /** Some keys of published files, as many as tell them apart. */
 const FILES = {

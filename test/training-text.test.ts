@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { recipeFor } from "../src/caption/recipes.ts";
-import { NO_AUGMENTATION, type Augmentation } from "../src/data/augment.ts";
+import { NO_AUGMENTATION, type Augmentation } from "../src/data/augmentation.ts";
 import { Vocabulary } from "../src/data/vocabulary.ts";
 import { Batches, lookAtPictures, textBatch, type TextOptions } from "../src/train/batches.ts";
 import { toyScenes } from "./training-toy.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { atSize, findDecoder, findEncoder, loadDecoder } from "../src/caption/initial-weights.ts";
-import { adaptRecipe, prepareCaptioner, trainingEncoder, type TrainedEncoder } from "../src/caption/prepare.ts";
+import { adaptRecipe, trainingEncoder, type TrainedEncoder } from "../src/caption/adapt-recipe.ts";
+import { prepareCaptioner } from "../src/caption/prepare.ts";
 import { recipeFor } from "../src/caption/recipes.ts";
 import { buildModel, gpt2Of, type SystemName } from "../src/caption/systems.ts";
 import { openCheckpoint } from "../src/checkpoint/files.ts";

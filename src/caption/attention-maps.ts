@@ -6,11 +6,17 @@ import type { VisionTransformer } from "../models/vit.ts";
 import type { CaptionModel } from "./caption-model.ts";
 import { EncDec } from "./encdec.ts";
 import { Storyteller } from "./storyteller.ts";
+import type { ModelConfig } from "./systems.ts";
 import { VisionGPT2 } from "./vision-gpt2.ts";
 
 export interface AttentionMapOptions {
   /** Which layer of a decoder with several, from 0; left out: the mean of all. */
   readonly layer?: number;
+}
+
+/** Whether a captioner looks at places of the picture before its words, so that {@link attentionMaps} has something to tell. */
+export function looksAtPlaces(config: ModelConfig): boolean {
+  return config.system === "cross" || ((config.system === "storyteller" || config.system === "encdec") && (config.attention ?? null) !== null);
 }
 
 /**

@@ -1,7 +1,8 @@
 import { recorded, type Outputs, type RecordedStep } from "../autograd/recorded.ts";
 import { noGrad } from "../autograd/tape.ts";
 import { full, tensor, type Tensor } from "../autograd/tensor.ts";
-import { add, advanceBeams, logSoftmax, reshape, topK, type Beams } from "../autograd/ops/index.ts";
+import { advanceBeams, type Beams } from "../autograd/ops/beam.ts";
+import { add, logSoftmax, reshape, topK } from "../autograd/ops/index.ts";
 import type { TypedArray } from "../core/dtype.ts";
 import { SightlineError } from "../core/errors.ts";
 import type { HostInput } from "../core/host-tensor.ts";

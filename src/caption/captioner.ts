@@ -1,6 +1,6 @@
 import { DeviceGenerator } from "../autograd/random.ts";
-import { OWN_NAMES } from "../checkpoint/layouts.ts";
-import { matchKeys, shapesOf } from "../checkpoint/matching.ts";
+import { OWN_NAMES } from "../checkpoint/layout.ts";
+import { pairKeys, shapesOf } from "../checkpoint/pairing.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { decodeMetadata, encodeMetadata, type TrainerState } from "../checkpoint/training-state.ts";
 import { CheckpointError, InputError } from "../core/errors.ts";
@@ -91,7 +91,12 @@ export class Captioner {
       throw new CheckpointError(`${name}: configuration, vocabulary and preprocessing must be the ones that were saved together, with the fingerprint ${expected}; got ${metadata.fingerprint ?? "none"}`, "one of them was changed or exchanged; use the file as it was written");
     }
     const captioner = Captioner.make(device, config, codec, parsePreprocessing(metadata.preprocessing, name), 0);
-    captioner.load(file.tensors, name);
+    try {
+      captioner.load(file.tensors, name);
+    } catch (error) {
+      captioner.dispose();
+      throw error;
+    }
     if (metadata.random !== undefined) [captioner.random.state] = metadata.random;
     return captioner;
   }
@@ -103,7 +108,7 @@ export class Captioner {
   /** Replaces the weights. @throws CheckpointError that lists what is missing, unexpected or misshapen. */
   load(tensors: ReadonlyMap<string, HostTensor>, name: string): void {
     const expected = shapesOf(new Map(this.model.namedTensors()));
-    const { assemblies } = matchKeys(expected, shapesOf(tensors), { ignore: [new RegExp(`^${OPTIMIZER_PREFIX}`)], file: name, layout: OWN_NAMES.name, prefix: "" });
+    const { assemblies } = pairKeys(expected, shapesOf(tensors), { layout: OWN_NAMES, prefix: "" }, { ignore: [new RegExp(`^${OPTIMIZER_PREFIX}`)], file: name });
     this.model.loadStateDict(new Map([...assemblies].map(([key, { pieces }]) => [key, tensors.get(pieces[0])!])));
   }
 

@@ -1,4 +1,4 @@
-import { samplingValues } from "../autograd/ops/index.ts";
+import { samplingValues } from "../autograd/ops/sampling.ts";
 import { dtypeOf } from "../core/dtype.ts";
 import { InputError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";

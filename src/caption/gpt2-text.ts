@@ -1,4 +1,4 @@
-import type { KeyValueCache } from "../autograd/ops/index.ts";
+import type { KeyValueCache } from "../autograd/ops/attention-decode.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import { concat, reshape, slice } from "../autograd/ops/index.ts";
 import { InputError } from "../core/errors.ts";

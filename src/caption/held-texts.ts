@@ -1,6 +1,8 @@
 import { run } from "../autograd/run.ts";
 import { full, Tensor, tensor } from "../autograd/tensor.ts";
-import { appendWords, assign, concat, filterLogits, reorderRows, type BanSettings, type SamplingSettings } from "../autograd/ops/index.ts";
+import { reorderRows } from "../autograd/ops/beam.ts";
+import { assign, concat } from "../autograd/ops/index.ts";
+import { appendWords, filterLogits, type BanSettings, type SamplingSettings } from "../autograd/ops/sampling.ts";
 import { storageBytes, type TypedArray } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import { indexSelect } from "../kernels/index-select.ts";

@@ -1,5 +1,6 @@
 import { loadInto } from "../checkpoint/load.ts";
-import { OWN_NAMES, recogniseLayouts, type FoundLayout } from "../checkpoint/layouts.ts";
+import { OWN_NAMES, type FoundLayout } from "../checkpoint/layout.ts";
+import { recogniseLayouts } from "../checkpoint/layouts.ts";
 import { storedShape } from "../checkpoint/matching.ts";
 import type { CheckpointReader } from "../checkpoint/reader.ts";
 import { decodeMetadata, isOwnCheckpoint } from "../checkpoint/training-state.ts";

@@ -1,16 +1,12 @@
 import type { CheckpointReader } from "../checkpoint/reader.ts";
 import { InputError } from "../core/errors.ts";
-import { BytePairCodec } from "../data/bpe-codec.ts";
-import { bytePairCodecOf } from "../data/bpe.ts";
 import type { PictureSource } from "../data/pictures.ts";
 import type { TextCodec } from "../data/text-codec.ts";
-import { gpt2Tokenizer } from "../data/tokenizer-load.ts";
 import { Vocabulary } from "../data/vocabulary.ts";
 import type { Device } from "../device/device.ts";
 import type { GPT2Config, GPT2LMHeadModel } from "../models/gpt2.ts";
 import { Captioner } from "./captioner.ts";
-import { findDecoder, findEncoder, loadDecoder, loadEncoder, withDecoder, withEncoder } from "./initial-weights.ts";
-import type { Recipe, TrainingRecipe } from "./recipe.ts";
+import type { Recipe } from "./recipe.ts";
 import { gpt2Of, type ModelConfig } from "./systems.ts";
 
 /** Captions from which the longest text and the vocabulary are found: of more, the first so many. */
@@ -20,43 +16,6 @@ const MOST_CAPTIONS = 1_000_000;
 export interface InitialWeights {
   readonly encoder?: CheckpointReader;
   readonly decoder?: CheckpointReader;
-}
-
-/** What of a vision network is trained. */
-export type TrainedEncoder = "none" | "top" | "all";
-
-/** The training with so much of the vision network trained, at the rates that were given for it. */
-export function trainingEncoder(training: TrainingRecipe, part: TrainedEncoder): TrainingRecipe {
-  const { encoder, "encoder-top": top, ...rates } = training.rates;
-  return { ...training, rates: { ...rates, encoder: part === "all" ? encoder || 1 : 0, "encoder-top": part === "none" ? 0 : top || 1 } };
-}
-
-/** The training for a vision network with weights drawn from the seed, which nobody may leave as they are. */
-export function trainingFromScratch(training: TrainingRecipe): TrainingRecipe {
-  return { ...trainingEncoder(training, "all"), batchNorm: "batch" };
-}
-
-/**
- * The recipe with what the files to begin with ask for: sizes of the networks, the way pictures are read (at size `full` the recipe's
- * own), the vocabulary of a GPT-2. A recipe that names a vision network says what of it is trained; otherwise all of it is left as it is.
- * @throws CheckpointError if a file doesn't fit the system.
- */
-export function adaptRecipe(recipe: Recipe, { encoder, decoder }: InitialWeights): Recipe {
-  let adapted = recipe;
-  if (encoder !== undefined) {
-    const found = findEncoder(encoder);
-    const training = recipe.encoder === null ? trainingEncoder(recipe.training, "none") : recipe.training;
-    adapted = {
-      ...adapted,
-      model: withEncoder(adapted.model, found, encoder.file),
-      picture: recipe.size === "full" && found.picture.size === recipe.picture.size ? recipe.picture : found.picture,
-      training: recipe.recipe === "compat" ? training : { ...training, batchNorm: "frozen" },
-    };
-  } else if (recipe.encoder !== null) {
-    adapted = { ...adapted, training: trainingFromScratch(recipe.training) };
-  }
-  if (decoder === undefined) return adapted;
-  return { ...adapted, model: withDecoder(adapted.model, findDecoder(decoder).config, decoder.file), text: { ...adapted.text, vocabulary: "gpt2" } };
 }
 
 /**
@@ -74,6 +33,8 @@ export async function prepareCaptioner(device: Device, source: PictureSource, re
   for (const caption of captions) longest = Math.max(longest, codec.encode(caption).length);
   const maxLength = Math.min(longest, recipe.text.maxLength) + 1;
   const captioner = Captioner.make(device, { model: sized(recipe.model, codec, maxLength), maxLength }, codec, recipe.picture, recipe.seed);
+  if (encoder === undefined && decoder === undefined) return captioner;
+  const { findDecoder, findEncoder, loadDecoder, loadEncoder } = await import("./initial-weights.ts"); // with the tables of published layouts
   if (encoder !== undefined) await loadEncoder(captioner.model.vision!, encoder, findEncoder(encoder));
   if (decoder !== undefined) await loadDecoder(gpt2Of(captioner.model) as GPT2LMHeadModel, decoder, findDecoder(decoder), recipe.recipe);
   return captioner;
@@ -85,10 +46,12 @@ function captionsToLearn({ train }: PictureSource): string[] {
   return captions;
 }
 
+/** What byte pairs need is loaded where they are asked for. */
 async function codecFor(captions: readonly string[], { vocabulary, size, minFrequency, punctuation }: Recipe["text"]): Promise<TextCodec> {
-  if (vocabulary === "gpt2") return new BytePairCodec(await gpt2Tokenizer());
-  if (vocabulary === "byte-pairs") return bytePairCodecOf(captions, { vocabulary: size });
-  return Vocabulary.build(captions, minFrequency, { punctuation });
+  if (vocabulary === "words") return Vocabulary.build(captions, minFrequency, { punctuation });
+  if (vocabulary === "byte-pairs") return (await import("../data/bpe.ts")).bytePairCodecOf(captions, { vocabulary: size });
+  const [{ BytePairCodec }, { gpt2Tokenizer }] = await Promise.all([import("../data/bpe-codec.ts"), import("../data/tokenizer-load.ts")]);
+  return new BytePairCodec(await gpt2Tokenizer());
 }
 
 /** The configuration with room for the words and the longest text. @throws InputError if a published table of words or of places has too few rows. */

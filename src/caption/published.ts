@@ -1,4 +1,5 @@
-import { recogniseLayouts, type FoundLayout } from "../checkpoint/layouts.ts";
+import type { FoundLayout } from "../checkpoint/layout.ts";
+import { recogniseLayouts } from "../checkpoint/layouts.ts";
 import { storedShape } from "../checkpoint/matching.ts";
 import { loadInto, type LoadReport } from "../checkpoint/load.ts";
 import type { CheckpointReader } from "../checkpoint/reader.ts";
@@ -155,7 +156,12 @@ export async function loadPublished(builder: Builder, reader: CheckpointReader, 
   const published = named(reader.file, () => uninitialised(() => kind.build(builder, (key) => storedShape(key, found, reader.tensors), hints)));
   const model: Module = published.model;
   const ignore = hints.backbone === undefined ? [] : [/^backbone\./];
-  return { ...published, report: await loadInto(model, reader, { layout: found.layout.name, prefix: found.prefix, ignore }) };
+  try {
+    return { ...published, report: await loadInto(model, reader, { layout: found.layout.name, prefix: found.prefix, ignore }) };
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
 }
 
 /** What an action returns; its errors about sizes say of which file. */

@@ -1,5 +1,5 @@
 import { dictionaryOf, FieldError, flag, listOf, nullable, number, oneOf, readBy, record, text, variantOf, whole, withDefault, type Reader } from "../core/schema.ts";
-import { parseAugmentation, type Augmentation } from "../data/augment.ts";
+import { parseAugmentation, type Augmentation } from "../data/augmentation.ts";
 import { parsePreprocessing, type Preprocessing } from "../data/preprocess.ts";
 import { TOKENIZER_NAMES, type TokenizerName } from "./scoring.ts";
 import { modelConfig, SYSTEM, SYSTEMS, type ModelConfig, type SystemName } from "./systems.ts";
@@ -118,6 +118,11 @@ export interface Recipe {
   readonly training: TrainingRecipe;
   /** How captions are cut into tokens where they are scored, unless another way is asked for. */
   readonly scoring: { readonly tokenizer: TokenizerName };
+}
+
+/** Epochs of a whole run: captions first, then rewards. */
+export function epochsOf({ training: { epochs, reward } }: Recipe): number {
+  return epochs + (reward?.epochs ?? 0);
 }
 
 const share = number(0, 1);

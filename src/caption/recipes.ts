@@ -1,5 +1,5 @@
 import { HALF, PREPROCESSING, squash, type Preprocessing } from "../data/preprocess.ts";
-import { NO_AUGMENTATION, type Augmentation } from "../data/augment.ts";
+import { NO_AUGMENTATION, type Augmentation } from "../data/augmentation.ts";
 import type { SceneCounts } from "../data/pictures.ts";
 import type { SceneText } from "../data/scene-grammar.ts";
 import { GPT2, type GPT2Config } from "../models/gpt2.ts";

@@ -4,7 +4,7 @@ import type { Tensor } from "../autograd/tensor.ts";
 export interface TextState {
   /** [R, ...], each text's own; as the model begins, [B, ...]. */
   readonly own: readonly Tensor[];
-  /** [B, ...]: the same for all texts about one picture, whatever is said. */
+  /** [B, ...], the same for all texts about one picture, whatever is said. */
   readonly shared: readonly Tensor[];
 }
 

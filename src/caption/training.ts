@@ -12,14 +12,14 @@ import { lookOnce, type FeatureStore } from "./features.ts";
 import { RunOptimizers } from "./optimizers.ts";
 import type { Recipe, RewardRecipe } from "./recipe.ts";
 import { RunSchedule, type ScheduleState } from "./run-schedule.ts";
-import { CaptionReward, policyObjective, RewardedDraws } from "./reward.ts";
+import type { RewardedDraws } from "./reward.ts";
 import { neverTrainsVision, TrainingStep, type Objective, type StepInputs } from "./training-step.ts";
 
 /** Pictures of the validation set that are used at each validation. */
 const VALIDATION_PICTURES = 64;
 
-/** Captions that are shown at each validation. */
-const SAMPLES = 4;
+/** Captions that are shown at each validation: of the first validation pictures. */
+export const SAMPLES = 4;
 
 /** Time constant of the average that rates and the time left are computed from, in steps. */
 const RATE_STEPS = 20;
@@ -73,8 +73,10 @@ export interface TrainingHooks {
   readonly onCompile?: CompileProgress;
   readonly onStep?: (progress: StepProgress) => void;
   readonly onValidation?: (report: ValidationReport) => void;
-  /** Called at each validation, and once more where the run is stopped. */
+  /** Called at each validation, where {@link saveDue} says so, and once more where the run is stopped. */
   readonly save?: (contents: CheckpointContents, kind: "last" | "best") => Promise<void>;
+  /** Asked after each step: whether the last checkpoint is saved between validations too, where a run may be lost at any time. */
+  readonly saveDue?: () => boolean;
   /** Stops the run after the step under way; the last checkpoint is saved. */
   readonly signal?: AbortSignal;
 }
@@ -147,7 +149,7 @@ export async function trainCaptioner(captioner: Captioner, source: PictureSource
   const schedule = new RunSchedule(recipe.training, captionSteps, batches.perEpoch, resume?.state.schedule);
   const stepOptions = { looked: lookedOnce, scaler, onCompile: hooks.onCompile };
   const captionStep = new TrainingStep(device, model, optimizer, recipe, stepOptions);
-  const rewarded = reward && makeRewarded(captioner, source, reward, recipe.seed, lookedOnce);
+  const rewarded = reward && await makeRewarded(captioner, source, reward, recipe.seed, lookedOnce);
   const rewardStep = rewarded && new TrainingStep(device, model, optimizer, recipe, { ...stepOptions, objective: rewarded.objective });
   const held = new Batches(source.validation, { ...options, batchSize: Math.min(batchSize, VALIDATION_PICTURES), look: source.validation === source.train && recipe.augment === null ? trainLook : await lookOf(source.validation) });
   const validation = makeValidation(captioner, held, source.validation, lookedOnce, firstCaption === 1 ? "first" : "all");
@@ -231,6 +233,11 @@ export async function trainCaptioner(captioner: Captioner, source: PictureSource
       await save(step, "last");
       hooks.onValidation?.({ epoch: Math.ceil(reached / batches.perEpoch), step: reached, loss: validationLoss, reward: drawn && score, best, samples });
       lastTime = performance.now();
+    } else if (hooks.saveDue?.() ?? false) {
+      await pending; // a checkpoint of a loss that is no number would be of no use
+      pending = Promise.resolve();
+      await save(step, "last");
+      lastTime = performance.now();
     }
   }
   await pending;
@@ -254,7 +261,8 @@ interface Rewarded {
   validate(): Promise<number>;
 }
 
-function makeRewarded(captioner: Captioner, { train, validation }: PictureSource, recipe: RewardRecipe, seed: number, looked: boolean): Rewarded {
+async function makeRewarded(captioner: Captioner, { train, validation }: PictureSource, recipe: RewardRecipe, seed: number, looked: boolean): Promise<Rewarded> {
+  const { CaptionReward, policyObjective, RewardedDraws } = await import("./reward.ts");
   const scores = new CaptionReward(train);
   return {
     draws: new RewardedDraws(captioner, train, scores, recipe, seed, looked),

@@ -6,7 +6,8 @@ import type { HostTensor } from "../core/host-tensor.ts";
 import { adaptersOf } from "../nn/lora.ts";
 import type { Module } from "../nn/module.ts";
 import { checkTypes } from "./load.ts";
-import { matchKeys, shapesOf } from "./matching.ts";
+import { matchKeys } from "./matching.ts";
+import { shapesOf } from "./pairing.ts";
 import type { CheckpointReader } from "./reader.ts";
 
 const PEFT_PREFIX = "base_model.model.";

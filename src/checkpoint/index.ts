@@ -2,7 +2,8 @@
 export { adapterState, loadAdapters } from "./adapters.ts";
 export { BrowserStore, browserHubOptions } from "./hub/browser.ts";
 export { pull, type HubStore, type PulledFile, type PullOptions, type PullProgress } from "./hub/pull.ts";
-export { recogniseLayouts, type FoundLayout, type Layout } from "./layouts.ts";
+export type { FoundLayout, Layout } from "./layout.ts";
+export { recogniseLayouts } from "./layouts.ts";
 export { loadInto, type LoadOptions, type LoadReport } from "./load.ts";
 export { openCheckpointSource } from "./open.ts";
 export { readPickle } from "./torch/pickle.ts";

@@ -6,8 +6,9 @@ import type { HostTensor } from "../core/host-tensor.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import type { Module } from "../nn/module.ts";
-import type { Assembly } from "./layouts.ts";
-import { assembledShape, matchKeys, shapesOf, type KeyMatch, type MatchOptions } from "./matching.ts";
+import type { Assembly } from "./layout.ts";
+import { matchKeys, type MatchOptions } from "./matching.ts";
+import { assembledShape, shapesOf, type KeyMatch } from "./pairing.ts";
 import { partsOf, type CheckpointReader } from "./reader.ts";
 import { hostDTypeOf } from "./stored.ts";
 

@@ -8,7 +8,7 @@ import { captionFormatOf } from "../data/caption-formats.ts";
 import { linesOf, parseJson, type ParsedCaptions } from "../data/captions.ts";
 import { stories } from "../data/captions-stories.ts";
 import { findingLine } from "../data/findings.ts";
-import { decodeText } from "../data/folder.ts";
+import { decodeText } from "../data/caption-choice.ts";
 
 /** What one image is called and what is said of it. */
 export interface CaptionedImage {

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { findNodeAtLocation, parseTree, printParseErrorCode, type JSONPath, type Node, type ParseError } from "jsonc-parser";
+import type { HoldOut } from "../caption/data-choice.ts";
 import { recipe, type Recipe } from "../caption/recipe.ts";
 import { fileError } from "../checkpoint/files.ts";
 import { InputError } from "../core/errors.ts";
 import { FieldError, listOf, nullable, oneOf, record, text, variantOf, whole, withDefault, type Reader } from "../core/schema.ts";
 import { LANGUAGES, SCENE_TEXTS, type Language, type SceneText } from "../data/scene-grammar.ts";
-import type { HoldOut } from "./options.ts";
 
 /** Which pictures a run asks for. */
 export type DataRequest =

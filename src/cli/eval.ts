@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { openPictures, parseChoice, type OpenedData } from "../caption/data-choice.ts";
 import { evaluate, type Evaluation } from "../caption/evaluate.ts";
 import { TOKENIZER_NAMES, TOKENIZERS, type TokenizerName } from "../caption/scoring.ts";
 import { writeFileAtomically } from "../checkpoint/files.ts";
@@ -7,7 +8,7 @@ import type { PictureSet } from "../data/pictures.ts";
 import type { Preprocessing } from "../data/preprocess.ts";
 import type { AdapterPreference } from "../device/adapter.ts";
 import { readSynonyms } from "../metrics/files.ts";
-import { findFolder, openFolder, parseChoice, reopen, type OpenedData } from "./data-choice.ts";
+import { findFolder, reopen } from "./data-choice.ts";
 import { decodingOf, showDecoding, type DecodingFlags } from "./decoding-options.ts";
 import { evaluationTerms, evaluationWarnings, showAllLengths, showEvaluations } from "./evaluations.ts";
 import { duration } from "../core/format.ts";
@@ -109,10 +110,10 @@ async function openData(data: string | undefined, split: EvaluatedSplit, trained
   if (data === undefined) {
     const choice = parseChoice(trainedWith, model);
     if (choice === null) throw new InputError(`${model} does not say which pictures it was trained with`, "name a folder of captioned pictures with --data");
-    if (choice.kind === "folder" && split === "all") return openFolder(await findFolder(choice.folder, 0, choice.seed), preprocessing, reading);
+    if (choice.kind === "folder" && split === "all") return openPictures(await findFolder(choice.folder, 0, choice.seed), preprocessing, reading);
     return reopen(choice, undefined, preprocessing, model, reading);
   }
-  return openFolder(await findFolder(data, split === "all" ? 0 : "published", 0), preprocessing, reading);
+  return openPictures(await findFolder(data, split === "all" ? 0 : "published", 0), preprocessing, reading);
 }
 
 function setOf({ source, choice }: OpenedData, split: EvaluatedSplit): PictureSet {

@@ -7,6 +7,7 @@ import { checkData, type DataCheckOptions } from "./data-check.ts";
 import { decodingOptions, modelOptions } from "./decoding-options.ts";
 import { doctor, probe, PROBES, type Probe } from "./doctor.ts";
 import { evaluateModel, type EvalOptions } from "./eval.ts";
+import { EXPORTED_DTYPES, exportPage, type ExportOptions } from "./export.ts";
 import { showFailure } from "./failure.ts";
 import { inspect, type InspectOptions } from "./inspect.ts";
 import { adapterOption, byteCount, holdOut, languageList, positiveNumber, SPLITS, tokenizerOption, wholeNumber } from "./options.ts";
@@ -183,6 +184,18 @@ program
     ),
   )
   .action((input: string, output: string, options: ConvertOptions) => run(true, () => convert(input, output, options)));
+
+program
+  .command("export")
+  .description("Write a folder with a page that captions pictures, its weights and its model card, for any static host.")
+  .argument("<folder>", "a new or empty folder")
+  .addOption(new Option("--model <run|file|name>", "the captioner: a run's folder, a checkpoint, or the name of weights that come along (default: the newest run, else cross-scenes)"))
+  .option("--title <text>", "what stands on top of the page (default: the model's name)")
+  .option("--license <name>", "the licence that the model card names, such as mit or cc-by-4.0")
+  .addOption(new Option("--dtype <type>", "f16 halves the download; numbers change by up to 0.05 %, and now and then a word (default: f32)").choices(EXPORTED_DTYPES))
+  .option("--force", "replace a page that was exported into the folder before; other files stay")
+  .addHelpText("after", examples(["sightline export my-page", 'sightline export my-page --model runs/my-photos --title "What my photos show"', "sightline export my-page --model cross-scenes --license mit --force"], "The folder needs no server code and no headers. It is what a static Space of Hugging Face is made of; its README.md has the settings.\nOptimiser states are left out, and so is the folder that the pictures of the training were in; the model card is taken as it is."))
+  .action((folder: string, options: ExportOptions) => run(true, () => exportPage(folder, options)));
 
 program
   .command("pull")

@@ -31,29 +31,24 @@ export async function writeModelCard(path: string, card: ModelCard): Promise<voi
   await writeFileAtomically(path, [Buffer.from(renderModelCard(card))]);
 }
 
+/** What can be told of a captioner that nobody has written a model card for. */
+export function briefModelCard(captioner: Captioner, scenes: boolean): string {
+  return `${introduction(captioner, scenes, [["system", systemOf(captioner)], ...sizesOf(captioner)]).join("\n")}\n`;
+}
+
 function renderModelCard({ captioner, recipe, device, command, seconds, steps, data, scenes, evaluations, terms }: ModelCard): string {
   const { headings, rows: scores } = scoreTable(evaluations);
-  const { system, codec, preprocessing, model } = captioner;
   const { adapter } = device;
-  const rows: (readonly [string, string])[] = [
-    ["system", `\`${system}\`: ${SYSTEM[system].about}`],
-    ["recipe", `${recipe.recipe}, ${recipe.size}, seed ${recipe.seed}`],
-    ["command", `\`${command}\``],
-    ["trained", `${thousands(steps)} steps of ${recipe.training.batchSize} pictures in ${duration(seconds)}`],
-    ["adapter", `${adapter.description || adapter.vendor} (${adapter.kind})`],
-    ["weights", thousands(model.parameterCount())],
-    ["vocabulary", `${thousands(codec.size)} entries${codec.languages.length === 0 ? "" : `; languages ${codec.languages.join(" ")}`}`],
-    ["pictures", `${preprocessing.size} × ${preprocessing.size} pixels`],
-    ["trained on", data],
-  ];
   return [
-    `# A captioner of the system ${system}`,
-    "",
-    scenes ? "It says what is on scenes drawn by code: one to three objects, each with a shape, a colour and a size, in relation to each other. It knows nothing else: whatever a photograph shows, it will speak of such objects." : "It says what is on pictures like those that it was trained on; of others it may say anything.",
-    "",
-    "| | |",
-    "|---|---|",
-    ...rows.map(([name, value]) => `| ${name} | ${cell(value)} |`),
+    ...introduction(captioner, scenes, [
+      ["system", systemOf(captioner)],
+      ["recipe", `${recipe.recipe}, ${recipe.size}, seed ${recipe.seed}`],
+      ["command", `\`${command}\``],
+      ["trained", `${thousands(steps)} steps of ${recipe.training.batchSize} pictures in ${duration(seconds)}`],
+      ["adapter", `${adapter.description || adapter.vendor} (${adapter.kind})`],
+      ...sizesOf(captioner),
+      ["trained on", data],
+    ]),
     "",
     "## Scores",
     "",
@@ -64,6 +59,33 @@ function renderModelCard({ captioner, recipe, device, command, seconds, steps, d
     ...scores.map(({ name, values, definition }) => `| ${name} | ${values.join(" | ")} | ${cell(definition)} |`),
     "",
   ].join("\n");
+}
+
+type Row = readonly [name: string, value: string];
+
+/** The heading, what to expect of the captioner, and a table. */
+function introduction({ system }: Captioner, scenes: boolean, rows: readonly Row[]): string[] {
+  return [
+    `# A captioner of the system ${system}`,
+    "",
+    scenes ? "It says what is on scenes drawn by code: one to three objects, each with a shape, a colour and a size, in relation to each other. It knows nothing else: whatever a photograph shows, it will speak of such objects." : "It says what is on pictures like those that it was trained on; of others it may say anything.",
+    "",
+    "| | |",
+    "|---|---|",
+    ...rows.map(([name, value]) => `| ${name} | ${cell(value)} |`),
+  ];
+}
+
+function systemOf({ system }: Captioner): string {
+  return `\`${system}\`: ${SYSTEM[system].about}`;
+}
+
+function sizesOf({ codec, preprocessing, model }: Captioner): readonly Row[] {
+  return [
+    ["weights", thousands(model.parameterCount())],
+    ["vocabulary", `${thousands(codec.size)} entries${codec.languages.length === 0 ? "" : `; languages ${codec.languages.join(" ")}`}`],
+    ["pictures", `${preprocessing.size} × ${preprocessing.size} pixels`],
+  ];
 }
 
 /** Text within a table of Markdown. */

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import type { HoldOut } from "../caption/data-choice.ts";
 import { TOKENIZER_NAMES } from "../caption/scoring.ts";
 import { LANGUAGES, type Language } from "../data/scene-grammar.ts";
 
@@ -36,9 +37,6 @@ export function byteCount(text: string): number {
   if (!(bytes >= 1)) throw new InvalidArgumentError("It must be a size such as 500MB or 2GB.");
   return bytes;
 }
-
-/** Which pictures are held back from training: a share for validation and as many for test, or the data set's own split. */
-export type HoldOut = number | "published";
 
 export function holdOut(text: string): HoldOut {
   const share = Number(text);

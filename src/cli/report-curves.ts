@@ -1,6 +1,6 @@
+import type { MetricsHistory } from "../caption/run-log.ts";
 import type { Recipe } from "../caption/recipe.ts";
 import { percent } from "../core/format.ts";
-import type { MetricsHistory } from "./metrics-log.ts";
 import type { ReportCurves } from "./report-page.ts";
 
 /** Points of a curve: more than a screen has columns helps nobody. */

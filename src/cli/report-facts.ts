@@ -1,10 +1,10 @@
+import type { MetricsHistory } from "../caption/run-log.ts";
 import type { Recipe } from "../caption/recipe.ts";
 import { SYSTEM, type ModelConfig } from "../caption/systems.ts";
 import type { GPT2Config } from "../models/gpt2.ts";
 import type { ResNetConfig } from "../models/resnet.ts";
 import type { ViTConfig } from "../models/vit.ts";
 import { counted, significant } from "../core/format.ts";
-import type { MetricsHistory } from "./metrics-log.ts";
 import type { ReportInput } from "./report.ts";
 import type { ReportContents } from "./report-page.ts";
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { fileError } from "../checkpoint/files.ts";
+import { attempt, fileError } from "../checkpoint/files.ts";
 import { resolveModel } from "../checkpoint/hub/files.ts";
 import { weightsAmong } from "../checkpoint/hub/listing.ts";
 import { InputError } from "../core/errors.ts";
@@ -37,17 +37,18 @@ export function newRunName(system: string, stamp: string): string {
   return join(RUNS, `${system}-${stamp}`);
 }
 
+/** Makes a folder, and those above it, where there is none. @throws InputError if it cannot be made. */
+export async function makeFolder(folder: string): Promise<void> {
+  // Node 20 tries for ever where a folder refuses new ones with ENOENT, as /proc does, unless told that its parent is there.
+  if (!existsSync(folder)) await attempt("write", folder, mkdir(folder, { recursive: !existsSync(dirname(folder)) }));
+}
+
 /**
  * Makes the folder of a new run.
  * @throws InputError if it cannot be made, or already holds something.
  */
 export async function createRunFolder(folder: string): Promise<RunFolder> {
-  try {
-    // Node 20 tries for ever where a folder refuses new ones with ENOENT, as /proc does, unless told that its parent is there.
-    if (!existsSync(folder)) await mkdir(folder, { recursive: !existsSync(dirname(folder)) });
-  } catch (cause) {
-    throw fileError("write", folder, cause);
-  }
+  await makeFolder(folder);
   const held = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "ENOTDIR") throw new InputError(`--out ${folder} must be a folder; got a file of that name`, "choose another name");
     throw fileError("read", folder, cause);
@@ -60,12 +61,22 @@ export async function createRunFolder(folder: string): Promise<RunFolder> {
   );
 }
 
-/** The run that `--resume` names, by its folder or by a checkpoint in it. @throws InputError if there is no checkpoint. */
-export function findRun(path: string): RunFolder & { readonly checkpoint: string } {
+/** A run that is there already. */
+export interface FoundRun extends RunFolder {
+  readonly checkpoint: string;
+  /** Whether the checkpoint lies among the run's other files; a copy of it alone goes on in a folder of its own. */
+  readonly inRunFolder: boolean;
+}
+
+/** The run that `--resume` names, by its folder or by a checkpoint. @throws InputError if there is no checkpoint. */
+export function findRun(path: string): FoundRun {
   if (!existsSync(path)) throw new InputError(`--resume ${path} must be the folder of a run, or a checkpoint in it; got nothing of that name`, runsHint());
-  if (!statSync(path).isDirectory()) return { ...filesOf(dirname(path)), checkpoint: path };
+  if (!statSync(path).isDirectory()) {
+    const files = filesOf(dirname(path));
+    return { ...files, checkpoint: path, inRunFolder: basename(path) === basename(files.last) && existsSync(files.metrics) };
+  }
   const files = filesOf(path);
-  if (existsSync(files.last)) return { ...files, checkpoint: files.last };
+  if (existsSync(files.last)) return { ...files, checkpoint: files.last, inRunFolder: true };
   throw new InputError(`--resume ${path} must hold last.safetensors; got a folder without it`, existsSync(files.metrics) ? "the run ended before its first checkpoint; start a new one" : runsHint());
 }
 

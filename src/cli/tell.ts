@@ -1,11 +1,12 @@
 import type { Captioner } from "../caption/captioner.ts";
+import { asStory } from "../caption/opened-captioner.ts";
 import type { Caption, DescribeOptions } from "../caption/teller.ts";
 import { InputError, SightlineError } from "../core/errors.ts";
 import type { AdapterPreference } from "../device/adapter.ts";
 import { decodingOf, type DecodingFlags } from "./decoding-options.ts";
 import { showFailure } from "./failure.ts";
 import { counted } from "../core/format.ts";
-import { openCaptioner, type CaptionerFiles, type OpenedCaptioner } from "./open-captioner.ts";
+import { openCaptioner, type CaptionerFiles } from "./open-captioner.ts";
 import { withDevice } from "./session.ts";
 import { findPictures, pictureBatches, type ReadPicture } from "./tell-pictures.ts";
 import { TellingPrinter, type TellingFormat } from "./tell-output.ts";
@@ -24,12 +25,6 @@ export interface TellOptions extends DecodingFlags, CaptionerFiles {
   readonly adapter: AdapterPreference;
   readonly verbose?: boolean;
 }
-
-/** Most words of a story by a captioner that learned captions alone. */
-const STORY_WORDS = 100;
-
-/** No three words twice: without such a rule, what was not trained to end goes in circles. */
-const STORY_NGRAM = 3;
 
 /** `sightline caption` and `sightline story`: 0 when something was said of every picture, 1 when some could not be read. */
 export async function tell(verb: TellingVerb, names: readonly string[], options: TellOptions): Promise<number> {
@@ -80,12 +75,6 @@ function requestOf(options: TellOptions): DescribeOptions {
     throw new InputError(`--n must be at most the beam, whose best texts it prints; got --n ${candidates} and --beam ${beam}`, "widen the beam, or draw words with --temperature 1");
   }
   return { ...decoding, candidates };
-}
-
-/** The request with what stories need where nothing was asked for. Those that were learned end by themselves, and repeat words rightly. */
-function asStory(asked: DescribeOptions, { captioner, own, tellsStories }: OpenedCaptioner): DescribeOptions {
-  const { maxLength = tellsStories ? undefined : Math.max(STORY_WORDS, captioner.config.maxLength), noRepeatNgram = own && tellsStories ? undefined : STORY_NGRAM } = asked;
-  return { ...asked, maxLength, noRepeatNgram };
 }
 
 function describe(captioner: Captioner, batch: readonly ReadPicture[], options: DescribeOptions): Promise<(readonly Caption[])[]> {

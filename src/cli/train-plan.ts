@@ -1,23 +1,21 @@
 import type { CheckpointReader } from "../checkpoint/reader.ts";
 import { atSize } from "../caption/initial-weights.ts";
-import { adaptRecipe, trainingEncoder, trainingFromScratch, type TrainedEncoder } from "../caption/prepare.ts";
-import { FLAVOURS, recipe as recipeReader, SIZES, type Flavour, type Recipe, type RewardRecipe, type Size, type TrainingRecipe } from "../caption/recipe.ts";
+import { openPictures, openScenes, scenesChoice, type DataChoice, type FolderData, type HoldOut, type OpenedData } from "../caption/data-choice.ts";
+import { adaptRecipe, ratesAt, trainingEncoder, trainingFromScratch, type TrainedEncoder } from "../caption/adapt-recipe.ts";
+import { FLAVOURS, SIZES, type Flavour, type Recipe, type RewardRecipe, type Size } from "../caption/recipe.ts";
 import { recipeFor, SCENE_COUNTS } from "../caption/recipes.ts";
+import { resumableRun, type ResumableRun } from "../caption/resume.ts";
 import { SYSTEMS, type SystemName } from "../caption/systems.ts";
-import type { RunState } from "../caption/training.ts";
 import { loadSafetensors, openCheckpoint } from "../checkpoint/files.ts";
 import { resolveModel } from "../checkpoint/hub/files.ts";
-import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
-import { decodeMetadata, type TrainerState } from "../checkpoint/training-state.ts";
-import { CheckpointError, InputError } from "../core/errors.ts";
+import { InputError } from "../core/errors.ts";
 import { oneOf } from "../core/schema.ts";
-import { NO_AUGMENTATION, type Augmentation } from "../data/augment.ts";
+import { NO_AUGMENTATION, type Augmentation } from "../data/augmentation.ts";
 import type { Language, SceneText } from "../data/scene-grammar.ts";
 import type { AdapterPreference } from "../device/adapter.ts";
 import { checkConfig, dataRequest, located, NO_CONFIG, overlay, readConfigFile, type ConfigFile, type DataRequest, type RunConfig } from "./config-file.ts";
-import { findFolder, openFolder, openScenes, parseChoice, reopen, type FolderData, type OpenedData } from "./data-choice.ts";
+import { findFolder, reopen } from "./data-choice.ts";
 import { dateStamp } from "../core/format.ts";
-import type { HoldOut } from "./options.ts";
 import { createRunFolder, findRun, newRunName, type RunFolder } from "./run-folder.ts";
 
 /** Flags that decide what is trained: a resumed run keeps those of its checkpoint. */
@@ -64,17 +62,11 @@ export interface TrainingPlan {
   readonly data: OpenedData;
   /** Files of published weights to begin with; to be closed. */
   readonly weights: { readonly encoder?: CheckpointReader; readonly decoder?: CheckpointReader };
-  readonly resumed?: ResumedCheckpoint;
+  readonly resumed?: ResumableRun;
   /** Where features of a frozen vision network are kept; undefined for the user's cache. */
   readonly features?: string;
   /** What was typed, for the report. */
   readonly command: string;
-}
-
-interface ResumedCheckpoint {
-  readonly name: string;
-  readonly file: SafetensorsFile;
-  readonly state: RunState;
 }
 
 /** What {@link TrainingFlags.augment} does: what changes no fact of a caption. */
@@ -138,15 +130,18 @@ export async function planResumed(path: string, options: TrainOptions, command: 
     const typed = `--${flag[0].replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     throw new InputError(`${typed} cannot be combined with --resume: a run is continued as it was begun`, `leave ${typed} out, or start a new run`);
   }
-  const run = findRun(path);
-  const file = await loadSafetensors(run.checkpoint);
-  const metadata = decodeMetadata(file.metadata, run.checkpoint);
-  const state = parseState(metadata.trainer, run.checkpoint);
-  const choice = parseChoice(file.metadata.data, run.checkpoint);
-  if (choice === null) throw new CheckpointError(`${run.checkpoint}: must name its data set to be continued; got none`, "it was not written by train; start a new run");
-  const recipe = parseRecipe(metadata.recipe, run.checkpoint);
+  const found = findRun(path);
+  const resumed = resumableRun(await loadSafetensors(found.checkpoint), found.checkpoint);
+  const { recipe, choice } = resumed;
   const data = await reopen(choice, moved, recipe.picture, path, onReading);
-  return { run, recipe, data, weights: {}, features, command, resumed: { name: run.checkpoint, file, state } };
+  const run = found.inRunFolder ? found : await createRunFolder(newRunName(recipe.system, dateStamp(new Date())));
+  return { run, recipe, ...(!found.inRunFolder && { request: requestOf(choice) }), data, weights: {}, features, command, resumed };
+}
+
+/** The request that gave a choice, for the configuration beside a run that came without one. */
+function requestOf(choice: DataChoice): DataRequest {
+  if (choice.kind === "folder") return { kind: "folder", folder: choice.folder, holdOut: choice.holdOut };
+  return { kind: "scenes", train: choice.counts.train, languages: choice.languages, text: choice.text };
 }
 
 export async function closeWeights({ encoder, decoder }: TrainingPlan["weights"]): Promise<void> {
@@ -201,7 +196,7 @@ function withFlags(config: RunConfig, options: TrainOptions, weights: TrainingPl
   const { encoder, decoder, trainEncoder, epochs, rewardEpochs, batch, accumulate, lr, pictureSize, precision, checkpointing, patience, vocabulary, augment } = options;
   const training = trainEncoder !== undefined ? trainingEncoder(config.training, trainEncoder) : encoder === "none" ? trainingFromScratch(config.training) : config.training;
   const set = <T>(value: T | undefined, field: string): object => (value === undefined ? {} : { [field]: value });
-  const rate: Partial<TrainingRecipe> = lr === undefined ? {} : { learningRate: lr, ...(training.muonRate > 0 && training.learningRate > 0 && { muonRate: training.muonRate * (lr / training.learningRate) }) };
+  const rate = lr === undefined ? {} : ratesAt(lr, training);
   return {
     ...config,
     ...set(encoder === "none" ? null : encoder, "encoder"),
@@ -213,7 +208,7 @@ function withFlags(config: RunConfig, options: TrainOptions, weights: TrainingPl
       ...training,
       ...rate,
       ...set(epochs, "epochs"),
-      ...(rewardEpochs === undefined ? {} : { reward: { ...usualReward(rate.learningRate ?? training.learningRate), ...training.reward, epochs: rewardEpochs } }),
+      ...(rewardEpochs === undefined ? {} : { reward: { ...usualReward(lr ?? training.learningRate), ...training.reward, epochs: rewardEpochs } }),
       ...set(batch, "batchSize"),
       ...set(accumulate, "accumulate"),
       ...set(precision, "precision"),
@@ -235,27 +230,6 @@ function resized({ model }: RunConfig, size: number, encoder: CheckpointReader |
 }
 
 async function openData({ data, seed, picture }: RunConfig, folder: FolderData | null, onReading: Reading): Promise<OpenedData> {
-  if (data.kind === "folder") return openFolder(folder!, picture, onReading);
-  const { train, languages, text } = data;
-  const counts = { train, validation: Math.min(SCENE_COUNTS.validation, train), test: Math.min(SCENE_COUNTS.test, train) };
-  return openScenes({ kind: "scenes", seed, counts, languages, text }, picture);
-}
-
-function parseState(trainer: TrainerState | undefined, name: string): RunState {
-  if (trainer === undefined) throw new CheckpointError(`${name}: must hold the state of its training to be continued; got weights alone`, "resume from last.safetensors");
-  const { bestLoss, bestReward = null, schedule } = trainer;
-  const isScore = (value: unknown): boolean => value === null || typeof value === "number";
-  if (!isScore(bestLoss) || !isScore(bestReward) || typeof schedule !== "object" || schedule === null) {
-    throw new CheckpointError(`${name}: the training state must hold a best loss and a schedule; got ${Object.keys(trainer).join(", ")}`, "the checkpoint is damaged; use an earlier one");
-  }
-  return { ...trainer, bestReward } as RunState;
-}
-
-function parseRecipe(value: unknown, name: string): Recipe {
-  try {
-    return recipeReader(value, "");
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    throw new CheckpointError(`${name}: in the recipe ${error.message}`, "the checkpoint is damaged, or of another version; start a new run", { cause: error });
-  }
+  if (data.kind === "folder") return openPictures(folder!, picture, onReading);
+  return openScenes(scenesChoice(seed, data.train, data.languages, data.text), picture);
 }

@@ -1,7 +1,8 @@
 import { Captioner } from "../caption/captioner.ts";
 import { featureKey } from "../caption/features.ts";
 import { prepareCaptioner } from "../caption/prepare.ts";
-import type { Recipe } from "../caption/recipe.ts";
+import { epochsOf } from "../caption/recipe.ts";
+import { stepLine, validationLine } from "../caption/run-log.ts";
 import { trainCaptioner, type StepProgress, type TrainingHooks, type TrainingResult, type ValidationReport } from "../caption/training.ts";
 import { saveSafetensors, writeFileAtomically } from "../checkpoint/files.ts";
 import { InputError } from "../core/errors.ts";
@@ -10,7 +11,7 @@ import { FeatureFiles } from "./feature-files.ts";
 import { finishRun } from "./finish.ts";
 import { counted, duration, significant, thousands } from "../core/format.ts";
 import { Interruption } from "./interruption.ts";
-import { MetricsLog, readMetrics, type StepLine } from "./metrics-log.ts";
+import { MetricsLog, readMetrics } from "./metrics-log.ts";
 import { Progress } from "./progress.ts";
 import { withDevice } from "./session.ts";
 import { print } from "./terminal.ts";
@@ -39,6 +40,8 @@ async function runPlan(device: Device, plan: TrainingPlan, progress: Progress, i
   print(device.summary);
   print(data.summary);
   for (const line of [...data.warnings, ...(data.remark === null ? [] : [data.remark])]) print(`note: ${line}`);
+
+  if (resumed !== undefined && request !== undefined) print(`note: ${resumed.name} came without the other files of its run, which goes on in ${run.folder}`);
 
   const captioner = resumed === undefined ? await prepareCaptioner(device, data.source, recipe, weights) : await Captioner.fromCheckpoint(device, resumed.file, resumed.name);
   if (request !== undefined) await writeFileAtomically(run.config, [Buffer.from(`${JSON.stringify({ ...recipe, data: request }, null, 2)}\n`)]);
@@ -76,11 +79,11 @@ async function runTraining(captioner: Captioner, { run, recipe, data, resumed, f
     },
     onCompile: (done, total) => progress.update("compiling", done, total, `${done} of ${total} pipelines`),
     onStep(now) {
-      metrics.write({ ...metricsOf(now), seconds: secondsBefore + (performance.now() - begun) / 1000 });
+      metrics.write(stepLine(now, secondsBefore + (performance.now() - begun) / 1000));
       progress.update("training", now.step, now.steps, showStep(now));
     },
     onValidation(report) {
-      metrics.write({ step: report.step, epoch: report.epoch, validationLoss: report.loss, ...(report.reward !== null && { validationReward: report.reward }), best: report.best });
+      metrics.write(validationLine(report));
       for (const line of showValidation(report, epochs)) progress.print(line);
     },
     save: ({ tensors, metadata }, kind) => saveSafetensors(run[kind], tensors, { ...metadata, data: JSON.stringify(data.choice) }),
@@ -95,15 +98,6 @@ async function runTraining(captioner: Captioner, { run, recipe, data, resumed, f
     metrics.close();
     interruption.end();
   }
-}
-
-/** Captions first, then rewards. */
-function epochsOf({ training: { epochs, reward } }: Recipe): number {
-  return epochs + (reward?.epochs ?? 0);
-}
-
-function metricsOf({ step, epoch, loss, reward, learningRate, gradientNorm, picturesPerSecond }: StepProgress): Omit<StepLine, "seconds"> {
-  return { step, epoch, loss, ...(reward !== null && { reward }), lr: learningRate, gradientNorm, picturesPerSecond };
 }
 
 function showStep({ epoch, epochs, step, steps, loss, reward, picturesPerSecond, secondsLeft }: StepProgress): string {

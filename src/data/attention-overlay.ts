@@ -14,33 +14,47 @@ const UNSEEN_BRIGHTNESS = 0.3; // of what got no weight: dark enough to stand ba
 const LUMA = [0.299, 0.587, 0.114] as const; // of red, green and blue, ITU-R BT.601
 
 /**
- * A picture under a map of where a model looked: bright and in its colours where the weight is greatest, dark and grey where there is none.
+ * A map stretched over a picture with bilinear interpolation, its greatest weight as 1.
  *
- * Brightness says it all, without a colour scale, so that people see the same whatever colours they can tell apart. The map is stretched
- * over the picture with bilinear interpolation; its greatest weight stands for full brightness.
+ * map [map.height · map.width] → [height · width]
  * @throws ShapeError unless the map has width · height finite weights of at least 0.
  */
-export function overlayAttention(image: Image, map: AttentionMap): Image {
+export function stretchAttention(map: AttentionMap, width: number, height: number): Float64Array {
   const weights = Array.from(map.data);
   const unfit = weights.find((weight) => !(Number.isFinite(weight) && weight >= 0));
   const sides = [map.width, map.height];
   if (!sides.every((side) => Number.isInteger(side) && side >= 1) || weights.length !== sizeOf(sides) || unfit !== undefined) {
-    throw new ShapeError(`overlayAttention: the map must have ${map.width} × ${map.height} finite weights of at least 0; got ${weights.length}${unfit === undefined ? "" : `, one of them ${unfit}`}`);
+    throw new ShapeError(`stretchAttention: the map must have ${map.width} × ${map.height} finite weights of at least 0; got ${weights.length}${unfit === undefined ? "" : `, one of them ${unfit}`}`);
   }
   const greatest = weights.reduce((most, weight) => Math.max(most, weight), 0) || 1;
-  const columns = Array.from({ length: image.width }, (_, x) => neighbours(x, image.width, map.width));
-  const data = new Uint8Array(image.data.length);
-  for (let y = 0; y < image.height; y++) {
-    const [top, bottom, down] = neighbours(y, image.height, map.height);
-    for (let x = 0; x < image.width; x++) {
+  const columns = Array.from({ length: width }, (_, x) => neighbours(x, width, map.width));
+  const stretched = new Float64Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const [top, bottom, down] = neighbours(y, height, map.height);
+    for (let x = 0; x < width; x++) {
       const [left, right, across] = columns[x];
       const row = (line: number): number => mix(weights[line * map.width + left], weights[line * map.width + right], across);
-      const weight = mix(row(top), row(bottom), down) / greatest;
-      const pixel = (y * image.width + x) * 3;
-      const grey = UNSEEN_BRIGHTNESS * LUMA.reduce((sum, share, channel) => sum + share * image.data[pixel + channel], 0);
-      for (let channel = 0; channel < 3; channel++) data[pixel + channel] = Math.round(mix(grey, image.data[pixel + channel], weight));
+      stretched[y * width + x] = mix(row(top), row(bottom), down) / greatest;
     }
   }
+  return stretched;
+}
+
+/**
+ * A picture under a map of where a model looked: bright and in its colours where the weight is greatest, dark and grey where there is none.
+ *
+ * Brightness says it all, without a colour scale, so that people see the same whatever colours they can tell apart. The map is stretched
+ * over the picture by {@link stretchAttention}; its greatest weight stands for full brightness.
+ * @throws ShapeError unless the map has width · height finite weights of at least 0.
+ */
+export function overlayAttention(image: Image, map: AttentionMap): Image {
+  const weights = stretchAttention(map, image.width, image.height);
+  const data = new Uint8Array(image.data.length);
+  weights.forEach((weight, place) => {
+    const pixel = place * 3;
+    const grey = UNSEEN_BRIGHTNESS * LUMA.reduce((sum, share, channel) => sum + share * image.data[pixel + channel], 0);
+    for (let channel = 0; channel < 3; channel++) data[pixel + channel] = Math.round(mix(grey, image.data[pixel + channel], weight));
+  });
   return { width: image.width, height: image.height, data };
 }
 

@@ -68,18 +68,26 @@ export function decodeImage(bytes: Uint8Array, name: string, options: DecodeOpti
   return applyOrientation ? orient(stored.image, stored.orientation) : stored.image;
 }
 
+/** The format that the first bytes tell, or null for one that isn't read. */
+export function knownFormat(bytes: Uint8Array): Format | null {
+  return MAGIC.find(({ bytes: magic }) => magic.every((byte, i) => bytes[i] === byte))?.format ?? null;
+}
+
+/** What a file seems to be that is no picture of a {@link knownFormat}, for messages. */
+export function foreignFormat(bytes: Uint8Array): string {
+  const head = String.fromCharCode(...bytes.subarray(0, 32));
+  return OTHER_FORMATS.find(({ text, offset }) => head.startsWith(text, offset))?.format ?? `${bytes.length} bytes that begin with ${hex(bytes.subarray(0, 4))}`;
+}
+
 /** @throws InputError if the first bytes are not those of a format that is read. */
 export function detectFormat(bytes: Uint8Array, name: string): Format {
   if (bytes.length === 0) {
     const hint = "copy or download it again";
     throw new InputError(`decodeImage: ${name} must be a JPEG or PNG picture; got an empty file`, hint);
   }
-  const known = MAGIC.find(({ bytes: magic }) => magic.every((byte, i) => bytes[i] === byte));
-  if (known) return known.format;
-  const head = String.fromCharCode(...bytes.subarray(0, 32));
-  const other = OTHER_FORMATS.find(({ text, offset }) => head.startsWith(text, offset));
-  const got = other ? other.format : `${bytes.length} bytes that begin with ${hex(bytes.subarray(0, 4))}`;
-  throw new InputError(`decodeImage: ${name} must be a JPEG or PNG picture; got ${got}`, "convert it to JPEG or PNG");
+  const known = knownFormat(bytes);
+  if (known !== null) return known;
+  throw new InputError(`decodeImage: ${name} must be a JPEG or PNG picture; got ${foreignFormat(bytes)}`, "convert it to JPEG or PNG");
 }
 
 function hex(bytes: Uint8Array): string {

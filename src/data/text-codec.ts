@@ -1,8 +1,7 @@
 /** Text to ids and back, whatever the vocabulary: words, byte pairs, or GPT-2's tokens. */
 
 import { InputError, shown } from "../core/errors.ts";
-import { BytePairCodec, type FrameIds } from "./bpe-codec.ts";
-import { tokenizerFromDescription } from "./tokenizer-load.ts";
+import type { FrameIds } from "./bpe-codec.ts";
 import type { TokenStream } from "./tokenizer.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
@@ -33,7 +32,7 @@ export interface TextCodec {
 
 /**
  * From what {@link TextCodec.toJSON} gave: of kind "words" (or without a kind, as older checkpoints have it),
- * "tokenizer.json", or "gpt2", whose tokens are not in the JSON but part of this library.
+ * "tokenizer.json", or "gpt2", whose tokens are not in the JSON but part of this library. What byte pairs need is loaded when they are met.
  * @param file For error messages.
  * @throws InputError if it is something else, or tokens don't have the fingerprint that the JSON names.
  */
@@ -44,6 +43,7 @@ export async function codecFromJson(value: unknown, file = "vocabulary"): Promis
     const { frame } = value as { readonly frame?: unknown };
     const isFrame = frame === undefined || (typeof frame === "object" && frame !== null);
     if (!isFrame) throw new InputError(`${file}: frame of the vocabulary must be {"pad", "start", "end"} with ids; got ${shown(frame)}`, "the checkpoint is damaged; use another one");
+    const [{ BytePairCodec }, { tokenizerFromDescription }] = await Promise.all([import("./bpe-codec.ts"), import("./tokenizer-load.ts")]);
     return new BytePairCodec(await tokenizerFromDescription(value, file), frame as FrameIds | undefined);
   }
   throw new InputError(`${file}: the vocabulary must be of kind "words", "tokenizer.json" or "gpt2"; got ${shown(kind)}`, "it may be of a newer version");

@@ -10,7 +10,7 @@ import { pairsFromJson, pairsFromVocabAndMerges, type PairsOptions } from "./tok
  * Source: `encoder.json` and `vocab.bpe` of openai/gpt-2.
  */
 export async function gpt2Tokenizer(): Promise<Tokenizer> {
-  const { merges } = (await import("./gpt2-merges.json", { with: { type: "json" } })).default;
+  const { merges } = await import("./gpt2-merges.ts");
   const products = merges.split("\n").slice(1, -1).map((merge) => merge.replace(" ", ""));
   const tokens = [...[...BYTE_CHARACTERS].sort(), ...products, "<|endoftext|>"];
   return tokenizerFromVocabAndMerges(Object.fromEntries(tokens.map((token, id) => [token, id])), merges);

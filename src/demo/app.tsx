@@ -66,7 +66,7 @@ export function App() {
         <div class="wide bar">
           <a class="brand" href="#caption"><img src="icon.svg" alt="" width="28" height="28" />sightline</a>
           <nav aria-label="Pages">
-            {places.length > 1 && places.map(({ id, title }) => <a key={id} href={`#${id}`} aria-current={id === place.id ? "page" : undefined}>{title}</a>)}
+            {places.length > 1 && adapter !== null && places.map(({ id, title }) => <a key={id} href={`#${id}`} aria-current={id === place.id ? "page" : undefined}>{title}</a>)}
           </nav>
           <AdapterBadge adapter={adapter instanceof Error ? undefined : adapter} />
         </div>
@@ -88,6 +88,9 @@ export function App() {
 
 function Loaded({ load, ...props }: ViewProps & { readonly load: () => Promise<View> }) {
   const view = usePromise(load);
+  useEffect(() => {
+    if (view !== undefined && performance.getEntriesByName("interactive").length === 0) performance.mark("interactive"); // for whoever measures how fast the page is there
+  }, [view]);
   if (view === undefined) return <p class="wide quiet">Loading…</p>;
   if (view instanceof Error) return <div class="wide"><Notice kind="error">This part of the page could not be loaded: {view.message}. Reload the page.</Notice></div>;
   const Shown = view;

@@ -15,6 +15,8 @@ export interface SiteCaptioner {
   readonly size: number;
   /** Its model card's address. */
   readonly card: string;
+  /** Whether it knows drawn scenes alone: the page then draws some for it. */
+  readonly scenes?: boolean;
 }
 
 export interface Site {
@@ -24,6 +26,8 @@ export interface Site {
   readonly captioners: readonly SiteCaptioner[];
   /** Which parts the page has beside captioning. */
   readonly parts: readonly ("published" | "train" | "bench")[];
+  /** A mirror of the Hugging Face hub for published models. The page's Content-Security-Policy must let it through. */
+  readonly hub?: string;
 }
 
 /** @throws Error if the file is not there, or is no such description. */

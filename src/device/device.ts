@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import { DISPOSE } from "../core/dispose.ts";
 import { DeviceError } from "../core/errors.ts";
 import type { KernelLimits } from "../kernels/kernel.ts";
 import { describeAdapter, showAdapter, type AdapterPreference, type AdapterSummary, type FoundAdapter } from "./adapter.ts";
@@ -168,7 +170,7 @@ export class Device implements CommandSink {
     const storages: Storage[] = [];
     this.scopes.push(storages);
     return {
-      [Symbol.dispose]: () => {
+      [DISPOSE]: () => {
         this.flush();
         this.scopes = this.scopes.filter((open) => open !== storages);
         for (const storage of storages) this.release(storage);

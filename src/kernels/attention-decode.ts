@@ -192,7 +192,7 @@ function boundPart({ size, parts, q, keys, values, y }: CachedProblem, position:
   ${readPosition(position)}
   ${countKeys(size)}
   let begin = part * ${PART}u;
-  ${parts === 1 ? "" : "if (begin >= count) { return; } // uniform: a workgroup has one part of one row"}
+  ${parts === 1 ? "" : `if (begin >= count) { return; } // uniform: a workgroup has one part of one row`}
   let end = min(begin + ${PART}u, count);
   ${[q, keys, values, ...(parts === 1 ? [y] : [])].map(locateHeads).join("\n  ")}`;
 }

@@ -60,7 +60,7 @@ fn at(t: u32) -> u32 { return ${reverse ? `(${terms - 1}u - t)` : "t"} * ${inner
 @compute @workgroup_size(${lanes})
 fn main(${ENTRY_PARAMETERS}) {
   let job = ${shared ? workgroupNumber() : `${workgroupNumber()} * ${lanes}u + lane`};
-  if (job >= ${jobs}u) { return; }${shared ? " // uniform" : ""}
+  if (job >= ${jobs}u) { return; }${shared ? ` // uniform` : ""}
   let column = job % ${inner}u;
   let block = job / ${inner}u % ${blocks}u;
   let row = job / ${inner * blocks}u;

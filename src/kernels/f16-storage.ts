@@ -6,7 +6,8 @@ import type { Program, TensorSpec } from "./kernel.ts";
  * ever kept in it.
  */
 
-const DECLARATION = /@group\(0\) @binding\((\d+)\) var<storage, (?:read|read_write)> (\w+): array<([^;]+)>;/g;
+/** A binding's declaration; what browsers load leaves needless spaces out. */
+const DECLARATION = /@group\(0\) ?@binding\((\d+)\) ?var<storage, ?(?:read|read_write)> ?(\w+): ?array<([^;]+)>;/g;
 const ELEMENT = /^(?:f32|vec([234])<f32>)$/;
 
 /**

@@ -301,7 +301,7 @@ export const putBack: Kernel<{ columns: number }> = {
     const { rows, columns: kept } = rowsOf(dy.shape);
     const layout = layRows(rows, columns, limits);
     const fill = `for (var column = first; column < ${columns}u; column += LANES) { dx[row * ${columns}u + column] = 0.0; }
-  ${layout.lanes === 1 ? "" : "storageBarrier(); // uniform"}`;
+  ${layout.lanes === 1 ? "" : `storageBarrier(); // uniform`}`;
     return {
       wgsl: `${bindings([["dy", "f32"], ["places", "i32"]], [["dx", "f32"]])}
 

@@ -1,5 +1,6 @@
 import type { Tensor } from "../autograd/tensor.ts";
-import { add, affine, attention, gelu, geluTanh, matmul, packedCachedAttention, packedSelfAttention, reshape, softmax, split, transpose, type KeyValueCache } from "../autograd/ops/index.ts";
+import { packedCachedAttention, type KeyValueCache } from "../autograd/ops/attention-decode.ts";
+import { add, affine, attention, gelu, geluTanh, matmul, packedSelfAttention, reshape, softmax, split, transpose } from "../autograd/ops/index.ts";
 import { ShapeError } from "../core/errors.ts";
 import { Conv1D, Dropout, type Builder } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";

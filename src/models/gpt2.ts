@@ -1,5 +1,6 @@
 import { checkpointed } from "../autograd/checkpointed.ts";
-import { add, linearCrossEntropy, reshape, slice, type KeyValueCache } from "../autograd/ops/index.ts";
+import type { KeyValueCache } from "../autograd/ops/attention-decode.ts";
+import { add, linearCrossEntropy, reshape, slice } from "../autograd/ops/index.ts";
 import { allocateTensor, tensor, type Tensor } from "../autograd/tensor.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { Device } from "../device/device.ts";

@@ -1,5 +1,6 @@
 import type { Tensor } from "../autograd/tensor.ts";
-import { add, additiveAttention, affine, concat, matmul, mul, reshape, sigmoid, softmax, tanh, transpose } from "../autograd/ops/index.ts";
+import { additiveAttention } from "../autograd/ops/additive-attention.ts";
+import { add, affine, concat, matmul, mul, reshape, sigmoid, softmax, tanh, transpose } from "../autograd/ops/index.ts";
 import { normal } from "../nn/init.ts";
 import { Linear, type Builder } from "../nn/layers.ts";
 import { Module, Parameter } from "../nn/module.ts";

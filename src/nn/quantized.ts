@@ -1,4 +1,5 @@
-import { int8Embedding, int8Linear, quantize, transpose, type QuantizedMatrix } from "../autograd/ops/index.ts";
+import { transpose } from "../autograd/ops/index.ts";
+import { int8Embedding, int8Linear, quantize, type QuantizedMatrix } from "../autograd/ops/quantized.ts";
 import type { Tensor } from "../autograd/tensor.ts";
 import { SightlineError } from "../core/errors.ts";
 import type { Storage } from "../device/storage.ts";

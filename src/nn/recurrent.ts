@@ -1,4 +1,7 @@
-import { gru, lstm, rnn, type RecurrentWeights } from "../autograd/ops/index.ts";
+import { gru } from "../autograd/ops/gru.ts";
+import { lstm } from "../autograd/ops/lstm.ts";
+import type { RecurrentWeights } from "../autograd/ops/recurrent.ts";
+import { rnn } from "../autograd/ops/rnn.ts";
 import { zeros, type Tensor } from "../autograd/tensor.ts";
 import { uniform } from "./init.ts";
 import type { Builder } from "./layers.ts";

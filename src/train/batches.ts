@@ -1,6 +1,6 @@
 import type { HostInput } from "../core/host-tensor.ts";
 import { Generator, threefry } from "../core/rng.ts";
-import { augment, type Augmentation } from "../data/augment.ts";
+import type { Augmentation } from "../data/augmentation.ts";
 import type { Image } from "../data/image.ts";
 import type { PictureSet } from "../data/pictures.ts";
 import { preprocess, type Preprocessing } from "../data/preprocess.ts";
@@ -134,8 +134,9 @@ export async function pictureBatch(set: PictureSet, indices: readonly number[], 
 
 /** Looks at the pictures of a set themselves. @param augmentation Changes that depend on seed, epoch and picture; null for none. */
 export function lookAtPictures(set: PictureSet, preprocessing: Preprocessing, augmentation: Augmentation | null = null, seed = 0): Look {
+  if (augmentation === null) return async (indices) => [await pictureBatch(set, indices, preprocessing)];
   return async (indices, epoch) => {
-    const change = augmentation === null ? undefined : (image: Image, index: number): Image => augment(image, augmentation, { seed, epoch, index });
-    return [await pictureBatch(set, indices, preprocessing, change)];
+    const { augment } = await import("../data/augment.ts");
+    return [await pictureBatch(set, indices, preprocessing, (image, index) => augment(image, augmentation, { seed, epoch, index }))];
   };
 }

@@ -5,10 +5,10 @@ import type { SystemName } from "../caption/systems.ts";
 import type { AttentionMap } from "../data/attention-overlay.ts";
 import type { AdapterSummary } from "../device/adapter.ts";
 
-/** Where a captioner comes from: an address of a checkpoint that this library wrote, such a file, or a published model by its name. */
+/** Where a captioner comes from: the address of a checkpoint, of this library or a published one; such a file; or a published model by its name. */
 export type CaptionerSource =
-  | { readonly kind: "address"; readonly address: string }
-  | { readonly kind: "file"; readonly file: File }
+  | { readonly kind: "address"; /** Absolute, or relative to the worker's script. */ readonly address: string }
+  | { readonly kind: "file"; readonly file: File; /** Files that were chosen with it: what a published model has beside its weights. */ readonly beside?: readonly File[] }
   | { readonly kind: "published"; readonly name: string };
 
 /** Bytes of a download, or of a file that is read. */
@@ -77,17 +77,21 @@ export interface PublishedEntry {
   readonly captions: boolean;
 }
 
-/** One device and at most one captioner. Calls are answered in their order. */
+/** One device and at most one captioner. What is opened and described is done in the order of the calls. */
 export interface CaptionService {
   /** The adapter, opened at the first call. @throws DeviceError where there is none. */
   adapter(): Promise<AdapterSummary>;
   /**
-   * Opens a captioner in place of the one before.
-   * @param signal Ends the download; what has arrived is kept, and the next `open` goes on from there.
+   * Opens a captioner in place of the one before, which stays where this fails.
+   * @param signal Ends the download. Of a published model, what has arrived is kept, and the next `open` goes on from there.
    */
   open(source: CaptionerSource, onProgress?: (progress: LoadProgress) => void, signal?: AbortSignal): Promise<CaptionerFacts>;
-  /** Says what a picture shows. @param onText Called with each piece of text as it comes, where one text is made without a beam. */
-  describe(picture: Picture, request?: DescribeRequest, onText?: (text: string) => void): Promise<Description>;
+  /**
+   * Says what a picture shows.
+   * @param onText Called with each piece of text as it comes, where one text is made without a beam. All calls come before the result.
+   * @param signal Takes the request back as long as it waits for those before it.
+   */
+  describe(picture: Picture, request?: DescribeRequest, onText?: (text: string) => void, signal?: AbortSignal): Promise<Description>;
   /** Published models, by the manifest and what is stored here. */
   published(): Promise<readonly PublishedEntry[]>;
   /** Deletes a published model from this device; also what is unfinished. */

@@ -3,8 +3,9 @@
 import type { Tensor } from "../../src/autograd/tensor.ts";
 import { tensor } from "../../src/autograd/tensor.ts";
 import type { SequenceDecoder } from "../../src/caption/decode.ts";
-import type { Assembly } from "../../src/checkpoint/layouts.ts";
-import { matchKeys, shapesOf } from "../../src/checkpoint/matching.ts";
+import type { Assembly } from "../../src/checkpoint/layout.ts";
+import { matchKeys } from "../../src/checkpoint/matching.ts";
+import { shapesOf } from "../../src/checkpoint/pairing.ts";
 import type { CheckpointReader } from "../../src/checkpoint/reader.ts";
 import type { HostInput, HostTensor } from "../../src/core/host-tensor.ts";
 import type { TypedArray } from "../../src/core/dtype.ts";

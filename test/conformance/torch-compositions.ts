@@ -1,6 +1,8 @@
 /** PyTorch's ops that are more than one of ours, or take their arguments in another way. */
 
 import * as ops from "../../src/autograd/ops/index.ts";
+import type { RecurrentWeights } from "../../src/autograd/ops/recurrent.ts";
+import { rnn } from "../../src/autograd/ops/rnn.ts";
 import { full, zeros, type Tensor } from "../../src/autograd/tensor.ts";
 import type { Arguments } from "./torch-arguments.ts";
 
@@ -166,7 +168,7 @@ export function klDiv(given: Arguments): Tensor {
   return ops.div(ops.klDivLoss(x, target, "sum"), x.shape[0]);
 }
 
-function recurrentWeights(given: Arguments): ops.RecurrentWeights[] {
+function recurrentWeights(given: Arguments): RecurrentWeights[] {
   return Array.from({ length: given.number("layers", 1) }, (_, layer) => {
     const [weightIh, weightHh] = [given.tensor(`weight_ih_l${layer}`), given.tensor(`weight_hh_l${layer}`)];
     const none = (): Tensor => zeros(weightIh.device, [weightIh.shape[0]]);
@@ -175,7 +177,7 @@ function recurrentWeights(given: Arguments): ops.RecurrentWeights[] {
 }
 
 /** Runs a recurrence batch first, whichever way the case has it. */
-export function recurrent(run: (x: Tensor, h0: Tensor, weights: ops.RecurrentWeights[], c0: Tensor) => Tensor[]): TorchOp {
+export function recurrent(run: (x: Tensor, h0: Tensor, weights: RecurrentWeights[], c0: Tensor) => Tensor[]): TorchOp {
   return (given) => {
     const swap = (x: Tensor): Tensor => (given.flag("batch_first", true) ? x : ops.transpose(x, [1, 0, 2]));
     const weights = recurrentWeights(given);
@@ -188,7 +190,7 @@ export function recurrent(run: (x: Tensor, h0: Tensor, weights: ops.RecurrentWei
 
 export function plainRnn(nonlinearity: "tanh" | "relu"): TorchOp {
   return recurrent((x, h0, weights) => {
-    const { y, hn } = ops.rnn(x, h0, weights, nonlinearity);
+    const { y, hn } = rnn(x, h0, weights, nonlinearity);
     return [y, hn];
   });
 }

@@ -1,4 +1,6 @@
+import { gru } from "../../src/autograd/ops/gru.ts";
 import * as ops from "../../src/autograd/ops/index.ts";
+import { lstm } from "../../src/autograd/ops/lstm.ts";
 import { full, tensor, zeros, type Tensor } from "../../src/autograd/tensor.ts";
 import { hostDType } from "../../src/core/dtype.ts";
 import type { HostTensor } from "../../src/core/host-tensor.ts";
@@ -205,11 +207,11 @@ const SUPPORTED: Readonly<Record<string, TorchOp>> = {
   attention: (given) => [composed.attention(given)],
   scaled_dot_product_attention: (given) => [composed.attention(given)],
   gru: composed.recurrent((x, h0, weights) => {
-    const { y, hn } = ops.gru(x, h0, weights);
+    const { y, hn } = gru(x, h0, weights);
     return [y, hn];
   }),
   lstm: composed.recurrent((x, h0, weights, c0) => {
-    const { y, hn, cn } = ops.lstm(x, h0, c0, weights);
+    const { y, hn, cn } = lstm(x, h0, c0, weights);
     return [y, hn, cn];
   }),
   rnn_relu: composed.plainRnn("relu"),

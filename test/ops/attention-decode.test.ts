@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { keyValueCache, packedCachedAttention, packedSelfAttention } from "../../src/autograd/ops/attention.ts";
+import { packedSelfAttention } from "../../src/autograd/ops/attention.ts";
+import { keyValueCache, packedCachedAttention } from "../../src/autograd/ops/attention-decode.ts";
 import { recorded } from "../../src/autograd/recorded.ts";
 import { tensor } from "../../src/autograd/tensor.ts";
 import { useDevice } from "../device.ts";

@@ -1,4 +1,4 @@
-import { appendToCache, cachedAttention, packedCachedAttention } from "../../src/autograd/ops/attention.ts";
+import { appendToCache, cachedAttention, packedCachedAttention } from "../../src/autograd/ops/attention-decode.ts";
 import type { Generator } from "../../src/core/rng.ts";
 import { sizeOf, type Shape } from "../../src/core/shape.ts";
 import { attend, fill, headReader, maskInput, type AttentionSizes, type HeadReader } from "./attention.ts";

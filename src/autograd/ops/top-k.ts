@@ -25,7 +25,7 @@ const apply = defineOp<{ k: number; largest: boolean }>({
  * and NaN before all numbers, as in torch's `topk`. Gradients flow through the values.
  *
  * x [...,C] → values [...,k], indices [...,k] i32.
- * @param options.largest False: the k least, the least first, and NaN after all numbers.
+ * @param options With `largest` false: the k least, the least first, and NaN after all numbers.
  * @throws ShapeError unless 1 ≤ k ≤ C.
  */
 export function topK(x: Tensor, k: number, { largest = true }: { readonly largest?: boolean } = {}): { values: Tensor; indices: Tensor } {

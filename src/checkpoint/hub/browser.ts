@@ -6,8 +6,8 @@
  * `<key>/<generation>/` holds the segments `0`, `1`, … and `origin.json`, and `record.json` once the file is complete.
  */
 
-import { InputError } from "../../core/errors.ts";
 import { Sha256 } from "../../core/sha256.ts";
+import { attempt, foldersIn, ifThere, openStorage, readJson, readText, takeLock, writeWhole } from "../browser-files.ts";
 import type { Origin, Received } from "./download.ts";
 import { DEFAULT_ENDPOINT, parseEndpoint, parseToken } from "./names.ts";
 import type { HubStore, PullOptions, StoredEntry, StoredFile, StoredPart } from "./pull.ts";
@@ -18,58 +18,6 @@ const LISTING = "listing.json";
 const ORIGIN = "origin.json";
 const RECORD = "record.json";
 
-function noStorage(cause?: unknown): InputError {
-  return new InputError("the browser does not let this page store files", "leave private browsing, and open the page from https or localhost", { cause });
-}
-
-/** The operation's result; its failure as one clear line. */
-async function attempt<T>(operation: Promise<T>): Promise<T> {
-  try {
-    return await operation;
-  } catch (cause) {
-    const { name } = cause as DOMException;
-    if (name === "QuotaExceededError") throw new InputError("the browser's storage for this page is full", "delete models that are not needed any more", { cause });
-    if (name === "SecurityError") throw noStorage(cause);
-    throw cause;
-  }
-}
-
-/** The operation's result, or null where there is no such file or folder. */
-async function ifThere<T>(operation: Promise<T>): Promise<T | null> {
-  try {
-    return await operation;
-  } catch (error) {
-    if ((error as DOMException).name === "NotFoundError") return null;
-    throw error;
-  }
-}
-
-async function writeWhole(folder: FileSystemDirectoryHandle, name: string, content: Uint8Array<ArrayBuffer> | string): Promise<void> {
-  const stream = await (await folder.getFileHandle(name, { create: true })).createWritable(); // replaces the file when it is closed
-  await stream.write(content);
-  await stream.close();
-}
-
-async function readText(folder: FileSystemDirectoryHandle, name: string): Promise<string | null> {
-  const handle = await ifThere(folder.getFileHandle(name));
-  return handle === null ? null : (await handle.getFile()).text();
-}
-
-async function readJson(folder: FileSystemDirectoryHandle, name: string): Promise<Readonly<Record<string, unknown>>> {
-  try {
-    return JSON.parse((await readText(folder, name)) ?? "{}") as Readonly<Record<string, unknown>>;
-  } catch {
-    return {};
-  }
-}
-
-/** The folders in a folder. */
-async function foldersIn(folder: FileSystemDirectoryHandle | null): Promise<FileSystemDirectoryHandle[]> {
-  const found: FileSystemDirectoryHandle[] = [];
-  if (folder !== null) for await (const handle of folder.values()) if (handle.kind === "directory") found.push(handle as FileSystemDirectoryHandle);
-  return found;
-}
-
 /** The segments of a generation, in order. A later one without an earlier one is of no use. */
 async function segmentsOf(generation: FileSystemDirectoryHandle): Promise<File[]> {
   const segments: File[] = [];
@@ -78,17 +26,6 @@ async function segmentsOf(generation: FileSystemDirectoryHandle): Promise<File[]
     if (handle === null) return segments;
     segments.push(await handle.getFile());
   }
-}
-
-/** Takes a lock that ends with the page. Null if another page, or this one, has it. */
-function takeLock(name: string): Promise<(() => void) | null> {
-  return new Promise((resolve, reject) => {
-    const held = navigator.locks.request(name, { ifAvailable: true }, (lock) => {
-      if (lock === null) return resolve(null);
-      return new Promise<void>((release) => resolve(release));
-    });
-    held.catch(reject);
-  });
 }
 
 /** Files in the origin's private file system. */
@@ -169,9 +106,7 @@ export class BrowserStore implements HubStore {
   }
 
   private async root(): Promise<FileSystemDirectoryHandle> {
-    if (navigator.storage?.getDirectory === undefined || navigator.locks === undefined) throw noStorage();
-    const root = await attempt(navigator.storage.getDirectory());
-    return root.getDirectoryHandle(this.folder, { create: true });
+    return openStorage(this.folder);
   }
 
   private async folderOf(key: string, create: boolean): Promise<FileSystemDirectoryHandle | null> {

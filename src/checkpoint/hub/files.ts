@@ -191,7 +191,7 @@ class FilePart implements StoredPart {
 }
 
 /** Where files are kept: `$SIGHTLINE_HOME/hub`, else the platform's folder for caches. */
-export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
+export function cacheFolder(environment: Readonly<Record<string, string | undefined>> = process.env): string {
   const { SIGHTLINE_HOME, XDG_CACHE_HOME, LOCALAPPDATA } = environment;
   if (SIGHTLINE_HOME) return join(SIGHTLINE_HOME, "hub");
   if (process.platform === "darwin") return join(homedir(), "Library", "Caches", "sightline", "hub");

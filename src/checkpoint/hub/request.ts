@@ -11,6 +11,8 @@ export interface Connection {
   readonly signal?: AbortSignal;
   /** Browsers follow redirects by themselves and show none of them; elsewhere they are followed here, so that what the endpoint says on the way is seen. */
   readonly redirects: "by hand" | "by the browser";
+  /** Whether the browser may keep answers. Default: no, as what is wanted goes to a store of its own. */
+  readonly cache?: RequestCache;
   /** Silence after which a connection counts as broken. Default: 30. */
   readonly stallSeconds?: number;
   /** Waits before the next attempts, as long as nothing arrives. */
@@ -168,7 +170,7 @@ export async function request(connection: Connection, address: string, headers: 
     const stall = new Stall(connection, url);
     const isEndpoint = origin === endpoint;
     const authorization = connection.token !== undefined && isEndpoint ? { authorization: `Bearer ${connection.token}` } : undefined;
-    const response = await stall.watch(() => fetch(url, { headers: { ...headers, ...authorization }, redirect: byHand ? "manual" : "follow", signal: stall.signal, cache: "no-store" }));
+    const response = await stall.watch(() => fetch(url, { headers: { ...headers, ...authorization }, redirect: byHand ? "manual" : "follow", signal: stall.signal, cache: connection.cache ?? "no-store" }));
     const answer = new Answer(response, linked, stall);
     if (isEndpoint && byHand) Object.assign(linked, linkedOf(response.headers));
     if (PASSING.has(response.status)) {

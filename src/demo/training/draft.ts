@@ -1,0 +1,96 @@
+import { attempt, ifThere, openStorage, readText, writeWhole } from "../../checkpoint/browser-files.ts";
+import { csvRow } from "../../core/format.ts";
+import { PICTURE_NAME } from "../../data/captions.ts";
+import type { ListedFile } from "../../data/file-list.ts";
+
+/** A picture that a caption is written for. */
+export interface DraftPicture {
+  /** Its file's name in the storage. */
+  readonly id: string;
+  /** As captions.txt names it. */
+  readonly name: string;
+  /** A caption a line. */
+  readonly captions: string;
+  readonly content: Blob;
+}
+
+const FOLDER = "training-draft";
+const LIST = "draft.json";
+
+/** The pictures and captions that were kept, in their order. */
+export async function loadDraft(): Promise<DraftPicture[]> {
+  const folder = await openStorage(FOLDER);
+  const list = JSON.parse((await readText(folder, LIST)) ?? "[]") as Omit<DraftPicture, "content">[];
+  const pictures = await Promise.all(list.map(async (entry) => {
+    const handle = await ifThere(folder.getFileHandle(entry.id));
+    return handle === null ? [] : [{ ...entry, content: await handle.getFile() }];
+  }));
+  return pictures.flat();
+}
+
+/** Keeps the captions, and the names of their pictures. */
+export async function saveCaptions(pictures: readonly DraftPicture[]): Promise<void> {
+  const list = pictures.map(({ id, name, captions }) => ({ id, name, captions }));
+  await attempt(writeWhole(await openStorage(FOLDER), LIST, JSON.stringify(list)));
+}
+
+/**
+ * Keeps pictures, each under a name of its own. What is no JPEG or PNG is drawn as a PNG, where the browser can read it.
+ * @returns They, and the names of those that the browser cannot read.
+ */
+export async function addPictures(before: readonly DraftPicture[], files: readonly ListedFile[]): Promise<{ readonly pictures: readonly DraftPicture[]; readonly unread: readonly string[] }> {
+  const folder = await openStorage(FOLDER);
+  const pictures = [...before];
+  const unread: string[] = [];
+  for (const { path, content } of files) {
+    const base = path.slice(path.lastIndexOf("/") + 1);
+    const readable = PICTURE_NAME.test(base) ? content : await asPng(content);
+    if (readable === null) {
+      unread.push(base);
+      continue;
+    }
+    const id = crypto.randomUUID();
+    await attempt(writeWhole(folder, id, readable));
+    pictures.push({ id, name: freeName(PICTURE_NAME.test(base) ? base : `${base}.png`, pictures), captions: "", content: readable });
+  }
+  await saveCaptions(pictures);
+  return { pictures, unread };
+}
+
+/** Forgets a picture. @returns The others. */
+export async function removePicture(pictures: readonly DraftPicture[], id: string): Promise<readonly DraftPicture[]> {
+  const others = pictures.filter((picture) => picture.id !== id);
+  await saveCaptions(others);
+  await (await openStorage(FOLDER)).removeEntry(id).catch(() => undefined); // without an entry it is never looked for
+  return others;
+}
+
+/** The pictures that have a caption, and the captions.txt that the command line would read beside them. */
+export function draftFiles(pictures: readonly DraftPicture[]): ListedFile[] {
+  const rows = pictures.flatMap(({ name, captions }) => captionsIn(captions).map((caption) => csvRow([name, caption])));
+  const captions = new Blob([`image,caption\n${rows.join("\n")}\n`]);
+  return [...pictures.filter((picture) => captionsIn(picture.captions).length > 0).map(({ name, content }) => ({ path: name, content })), { path: "captions.txt", content: captions }];
+}
+
+/** A caption a line. */
+export function captionsIn(text: string): string[] {
+  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+}
+
+async function asPng(content: Blob): Promise<Blob | null> {
+  try {
+    const bitmap = await createImageBitmap(content);
+    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    canvas.getContext("2d")!.drawImage(bitmap, 0, 0);
+    bitmap.close();
+    return await canvas.convertToBlob({ type: "image/png" });
+  } catch {
+    return null;
+  }
+}
+
+function freeName(wanted: string, pictures: readonly DraftPicture[]): string {
+  const taken = new Set(pictures.map(({ name }) => name.toLowerCase()));
+  const dot = wanted.lastIndexOf(".");
+  for (let name = wanted, i = 2; ; name = `${wanted.slice(0, dot)}-${i++}${wanted.slice(dot)}`) if (!taken.has(name.toLowerCase())) return name;
+}

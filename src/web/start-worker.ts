@@ -1,0 +1,30 @@
+/** A worker that offers a captioner, or the address of its script. */
+export type WorkerChoice = Worker | URL | string;
+
+/**
+ * Starts the captioner's worker. Browsers start no worker from another origin, so where the library comes from one, a small module of
+ * this page's origin imports it; a Content-Security-Policy must then allow `blob:` in worker-src.
+ * @param choice Default: the script that lies beside the library's own.
+ */
+export function startWorker(choice?: WorkerChoice): Worker {
+  if (choice instanceof Worker) return choice;
+  const library: string = import.meta.url;
+  if (choice !== undefined) return startAt(new URL(choice, document.baseURI));
+  if (isElsewhere(library)) return startAt(new URL("captioner-worker.mjs", library));
+  return new Worker(new URL("./captioner-worker.mjs", import.meta.url), { type: "module" }); // as bundlers recognise it
+}
+
+function startAt(address: URL): Worker {
+  if (!isElsewhere(address.href)) return new Worker(address, { type: "module" });
+  const module = URL.createObjectURL(new Blob([`import ${JSON.stringify(address.href)};`], { type: "text/javascript" }));
+  const worker = new Worker(module, { type: "module" });
+  worker.addEventListener("error", () => URL.revokeObjectURL(module), { once: true });
+  worker.addEventListener("message", () => URL.revokeObjectURL(module), { once: true });
+  return worker;
+}
+
+/** Whether an address is of another origin. Bundlers may put a file's path for the address of a module. */
+function isElsewhere(address: string): boolean {
+  const { protocol, origin } = new URL(address);
+  return /^https?:$/.test(protocol) && origin !== location.origin;
+}
