@@ -21,7 +21,7 @@ const entries = { index: "src/index.ts", ...Object.fromEntries(["nn", "models", 
 /** What pages need to caption and to train stands apart from what they may need later: as entries of their own, these modules share no file with it. */
 const apart = { captioner: "src/caption/captioner.ts", training: "src/caption/training.ts" };
 
-/** GPT-2's merges, a third of a megabyte that few pages need, in a file of their own under a name that stays, which pages load when they meet a GPT-2's words. */
+/** GPT-2's merges, 600 KB that few pages need: beside the worker in a file whose name stays, so that it can be copied with the worker. */
 const mergesApart = {
   name: "merges-apart",
   setup(hooks) {
@@ -59,8 +59,7 @@ await Promise.all([
   build({ ...node, splitting: true, entryPoints: { ...entries, checkpoint: "src/checkpoint/node.ts", data: "src/data/node.ts", metrics: "src/metrics/node.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...browser, splitting: true, entryPoints: { ...entries, ...apart }, outdir: `${outdir}/browser`, outExtension: { ".js": ".mjs" } }),
   build({ ...page, entryPoints: { "captioner-worker": "src/web/captioner-worker.ts", "sight-line": "src/web/sight-line.ts", "gpt2-merges": "src/data/gpt2-merges.ts" }, outdir: `${outdir}/browser`, outExtension: { ".js": ".mjs" } }),
-  build({ ...page, splitting: true, entryPoints: demo, outdir: `${outdir}/demo` }),
-  build({ ...page, entryPoints: { "gpt2-merges": "src/data/gpt2-merges.ts" }, outdir: `${outdir}/demo`, outExtension: { ".js": ".mjs" } }),
+  build({ ...page, plugins: [leanSources], splitting: true, entryPoints: demo, outdir: `${outdir}/demo` }),
 ]);
 
 // METEOR's table: Node looks beside the bundle, pages fetch it. Its licence goes where it goes.

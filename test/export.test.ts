@@ -221,6 +221,7 @@ test("the page in Chromium: Node's caption, no error, and what the policy forbid
   const demo = await openDemo({ ...pagesOf(cli.path("page")), "/probe.js": { type: "text/javascript", body: probe } }, "Chromium", openBrowser);
   try {
     const { page, problems } = demo;
+    await page.waitForSelector(".spoken [role=status]");
     const text = await captionAfter(page, () => giveFiles(page, "Choose a picture", picture));
     expect(text).toBe((JSON.parse(said) as { caption: string }).caption);
     expect(await page.$eval("h1", (heading) => heading.textContent)).toBe('Scenes & "more" <b>');
