@@ -3,39 +3,21 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import UPNG from "upng-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Captioner } from "../src/caption/captioner.ts";
-import { ratesAt } from "../src/caption/adapt-recipe.ts";
-import { openScenes, scenesChoice } from "../src/caption/data-choice.ts";
-import { MemoryFeatures } from "../src/caption/features.ts";
-import { prepareCaptioner } from "../src/caption/prepare.ts";
-import { recipe as readRecipe } from "../src/caption/recipe.ts";
-import { recipeFor } from "../src/caption/recipes.ts";
-import { resumableRun } from "../src/caption/resume.ts";
-import { trainCaptioner, type CheckpointContents } from "../src/caption/training.ts";
 import { memorySource } from "../src/checkpoint/reader.ts";
-import { readSafetensors, writeSafetensors, type SafetensorsFile } from "../src/checkpoint/safetensors.ts";
+import { readSafetensors } from "../src/checkpoint/safetensors.ts";
 import { readZip } from "../src/checkpoint/torch/zip.ts";
 import { planResumed } from "../src/cli/train-plan.ts";
 import type { RunRequest } from "../src/demo/training/service.ts";
 import { openModule, type ModulePage } from "./browser.ts";
+import { expectSame as expectSameTrail, SHORT_RUN, STEPS, trainInNode, type Trail } from "./demo-trail.ts";
 import { useDevice } from "./device.ts";
 import type { ToldRun } from "./pages/demo-training.ts";
 
 declare const exported: typeof import("./pages/demo-training.ts");
 
-const STEPS = 30;
 const PAUSED = 12;
 /** Two drivers of one software adapter differ in the last bits of sums, and steps carry that on. */
 const TOLERANCE = 1e-4;
-
-const SCENES: RunRequest = {
-  data: { kind: "scenes", train: 80, languages: ["en"], text: "caption" },
-  system: "storyteller",
-  size: "tiny",
-  settings: { epochs: 3, batchSize: 8, learningRate: 5e-3, seed: 3 },
-};
-
-type Trail = readonly (readonly [step: number, loss: number])[];
 
 const device = useDevice({ adapter: "software" });
 let opened: ModulePage;
@@ -49,36 +31,7 @@ const resume = (name: string, stop = {}): Promise<ToldRun> => opened.page.evalua
 const newestRun = async (): Promise<string> => opened.page.evaluate(async () => (await exported.training.runs())[0].name);
 const bytesOf = (base64: string): Buffer => Buffer.from(base64, "base64");
 
-/** The run in Node: from the beginning, or from a checkpoint. */
-async function trainInNode(from?: SafetensorsFile, stopAt = Infinity): Promise<{ readonly trail: Trail; readonly last: Buffer }> {
-  const usual = recipeFor({ system: "storyteller", recipe: "fixed", size: "tiny", pictures: null, languages: 1, text: "caption" });
-  const recipe = readRecipe({ ...usual, seed: 3, training: { ...usual.training, ...ratesAt(5e-3, usual.training), epochs: 3, batchSize: 8 } }, "");
-  const choice = scenesChoice(3, 80, ["en"], "caption");
-  const resumed = from && resumableRun(from, "last.safetensors");
-  if (resumed !== undefined) expect([resumed.recipe, resumed.choice]).toEqual([recipe, choice]); // as the command line would write them
-  const { source } = openScenes(choice, recipe.picture);
-  const captioner = resumed === undefined ? await prepareCaptioner(device(), source, recipe) : await Captioner.fromCheckpoint(device(), resumed.file, "last");
-  const stop = new AbortController();
-  const trail: [number, number][] = [];
-  let last: CheckpointContents | undefined;
-  await trainCaptioner(captioner, source, recipe, async () => new MemoryFeatures(), {
-    signal: stop.signal,
-    onStep: ({ step, loss }) => {
-      trail.push([step, loss]);
-      if (step >= stopAt) stop.abort();
-    },
-    save: async (contents, kind) => {
-      if (kind === "last") last = contents;
-    },
-  }, resumed && { tensors: resumed.file.tensors, state: resumed.state });
-  captioner.dispose();
-  return { trail, last: Buffer.concat(writeSafetensors(last!.tensors, { ...last!.metadata, data: JSON.stringify(choice) })) };
-}
-
-function expectSame(trail: Trail, expected: Trail): void {
-  expect(trail.map(([step]) => step)).toEqual(expected.map(([step]) => step));
-  for (const [i, [step, loss]] of trail.entries()) expect(Math.abs(loss - expected[i][1]), `step ${step}`).toBeLessThan(TOLERANCE);
-}
+const expectSame = (trail: Trail, expected: Trail): void => expectSameTrail(trail, expected, TOLERANCE);
 
 describe("a run on scenes", () => {
   let whole: Trail;
@@ -87,13 +40,13 @@ describe("a run on scenes", () => {
   let paused: Buffer;
 
   test("learns in Node", async () => {
-    whole = (await trainInNode()).trail;
+    whole = (await trainInNode(device())).trail;
     expect(whole).toHaveLength(STEPS);
     expect(whole.at(-1)![1]).toBeLessThan(0.7 * whole[0][1]);
   });
 
   test("begins in the page as in Node, and pauses", async () => {
-    begun = await start(SCENES, { pauseAt: PAUSED });
+    begun = await start(SHORT_RUN, { pauseAt: PAUSED });
     name = await newestRun();
     expect(begun.end).toMatchObject({ state: "paused", steps: STEPS });
     expectSame(begun.losses, whole.slice(0, begun.losses.length));
@@ -112,7 +65,7 @@ describe("a run on scenes", () => {
   });
 
   test("goes on in Node, to the same losses", async () => {
-    const { trail } = await trainInNode(readSafetensors(paused, "last"));
+    const { trail } = await trainInNode(device(), readSafetensors(paused, "last"));
     expectSame([...begun.losses, ...trail], whole);
 
     const downloads = mkdtempSync(join(tmpdir(), "sightline-downloads-"));
@@ -122,7 +75,7 @@ describe("a run on scenes", () => {
       writeFileSync(`${name}-last.safetensors`, paused);
       const plan = await planResumed(`${name}-last.safetensors`, { adapter: "software" }, "", () => undefined);
       expect(plan.run.folder).toMatch(/^runs\/storyteller-\d{8}-\d{6}$/); // the downloads folder is no run's folder
-      expect(plan.request).toEqual(SCENES.data);
+      expect(plan.request).toEqual(SHORT_RUN.data);
     } finally {
       process.chdir(before);
       rmSync(downloads, { recursive: true });
@@ -130,7 +83,7 @@ describe("a run on scenes", () => {
   });
 
   test("a checkpoint from Node goes on in the page; a lost device is said, and costs nothing that was saved", async () => {
-    const stopped = await trainInNode(undefined, PAUSED);
+    const stopped = await trainInNode(device(), undefined, PAUSED);
     const adopted = await opened.page.evaluate((base64) => exported.adopt("last.safetensors", base64), stopped.last.toString("base64"));
     const lost = await resume(adopted, { loseAt: 20 });
     expect(lost.end).toMatch(/^DeviceError: the graphics processor stopped answering.*\(resume the run: it goes on from its last checkpoint\)$/);
