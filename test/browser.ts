@@ -46,7 +46,7 @@ export async function openBrowser(): Promise<Browser> {
   return puppeteer.launch({ executablePath: executable, args: FLAGS, env: { ...process.env, LD_LIBRARY_PATH: path }, protocolTimeout: PATIENCE });
 }
 
-/** What a server answers to a GET of an address. */
+/** What a server answers to a GET of a path. */
 export type Pages = Readonly<Record<string, { readonly type: string; readonly body: string | Uint8Array }>>;
 
 /**
@@ -55,7 +55,8 @@ export type Pages = Readonly<Record<string, { readonly type: string; readonly bo
  */
 export async function serve(pages: Pages, onPost: (body: string) => void = () => undefined): Promise<{ origin: string; server: Server }> {
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const page = pages[request.url ?? "/"];
+    const [path] = (request.url ?? "/").split("?");
+    const page = pages[path];
     if (request.method === "POST") {
       onPost(await text(request));
       response.writeHead(204).end();

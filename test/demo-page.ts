@@ -97,3 +97,10 @@ export async function problemShown(page: Page): Promise<string> {
   const alert = await page.waitForSelector("main [role=alert]");
   return (await alert!.evaluate((node) => node.textContent)) ?? "";
 }
+
+/** Presses a button in what is shown, as assistive technology finds it: by its name, in the dialog where one is open. */
+export async function pressButton(page: Page, name: string): Promise<void> {
+  const inDialog = (await page.$("dialog[open]")) !== null;
+  const button = await page.waitForSelector(`${inDialog ? "dialog[open]" : "main > div:not([hidden])"} ::-p-aria([name="${name}"][role="button"])`);
+  await button!.evaluate((node) => (node as HTMLElement).click());
+}

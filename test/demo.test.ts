@@ -11,9 +11,12 @@ import { loadSafetensors } from "../src/checkpoint/files.ts";
 import { drawScene } from "../src/data/scene-drawing.ts";
 import { sceneAt } from "../src/data/scenes.ts";
 import { decodeImage } from "../src/data/image.ts";
-import { BROWSERS, buildDemo, captionAfter, giveFiles, openDemo, pagesOf, problemShown, type DemoPage } from "./demo-page.ts";
+import type { Pages } from "./browser.ts";
+import { BROWSERS, buildDemo, captionAfter, giveFiles, openDemo, pagesOf, pressButton, problemShown, type DemoPage } from "./demo-page.ts";
 import { useDevice } from "./device.ts";
+import { HubServer, stalls } from "./hub-server.ts";
 import { withChecksums, writePng } from "./png-writer.ts";
+import { PUBLISHED } from "./tiny-published.ts";
 
 const WEIGHTS = "weights/cross-scenes.safetensors";
 const GOLDEN = ["420-40x32-quality20.jpg", "411-61x7.jpg", "420-progressive-23x14.jpg"].map((name) => `test/golden/images/${name}`);
@@ -103,7 +106,7 @@ describe.each(BROWSERS)("the demo in $browser", ({ browser, open, missing }) => 
     const ready = await page.evaluate(() => performance.getEntriesByName("interactive")[0]?.startTime);
     expect(ready).toBeLessThan(INTERACTIVE);
     console.log(`${browser}: interactive after ${Math.round(ready)} ms`);
-    await page.waitForFunction(() => document.querySelector(".spoken [role=status]")?.textContent !== "");
+    await page.waitForFunction(() => (document.querySelector(".spoken [role=status]")?.textContent ?? "") !== "");
     await screenshot("caption");
     expect(await page.evaluate(() => (globalThis as unknown as { shift: number }).shift)).toBeLessThan(LAYOUT_SHIFT);
     expect(problems).toEqual([]);
@@ -129,6 +132,45 @@ describe.each(BROWSERS)("the demo in $browser", ({ browser, open, missing }) => 
     await screenshot("100-megapixels");
     expect(await captionAfter(page, () => giveFiles(page, "Choose a picture", pictures[0]))).toBe(inNode.get(pictures[0]));
     expect(problems).toEqual([]);
+  });
+
+  test("cancels the download of a published model, keeps what has arrived, and goes on", async () => {
+    const hub = await HubServer.start();
+    const weights = hub.putRepo("org/tiny", PUBLISHED).find((path) => path.includes("cccc") && path.endsWith("model.safetensors"))!;
+    hub.next(weights, stalls(500_000));
+    const pages = pagesOf(demo.folder);
+    const mended = (path: string, change: (text: string) => string): Pages => ({ [path]: { ...pages[path], body: change(new TextDecoder().decode(pages[path].body as Uint8Array)) } });
+    const mirrored = { ...pages, ...mended("/", (html) => html.replace("connect-src 'self'", `connect-src 'self' ${hub.origin}`)), ...mended("/site.json", (json) => JSON.stringify({ ...(JSON.parse(json) as object), hub: hub.origin })) };
+    const { page, problems, screenshot, close } = await openDemo(mirrored, browser, open);
+    const openTiny = async (): Promise<void> => {
+      await pressButton(page, "Published models…");
+      const name = await page.waitForSelector("dialog[open] .hub-name input");
+      await name!.type("org/tiny");
+      await pressButton(page, "Open");
+    };
+    try {
+      await page.waitForFunction(() => (document.querySelector(".spoken [role=status]")?.textContent ?? "") !== "");
+      const before = await page.evaluate(() => document.querySelector(".captioner .about")!.textContent);
+      await openTiny();
+      await page.waitForFunction(() => /500\.0 KB/.test(document.querySelector(".opening .progress-text")?.textContent ?? ""));
+      await screenshot("downloading");
+      await pressButton(page, "Cancel");
+      await page.waitForFunction((about) => document.querySelector(".captioner .about")!.textContent === about, {}, before); // the captioner of before is still there
+      hub.forget();
+      await openTiny();
+      await page.waitForFunction(() => document.querySelector(".captioner .about")!.textContent!.startsWith("org/tiny") && document.querySelector(".captioner .about a, .captioner .about .quiet") !== null);
+      expect(hub.rangesOf(weights)).toEqual(["bytes=500000-"]);
+      await pressButton(page, "Published models…");
+      await page.waitForSelector("dialog[open] .published li h3");
+      await screenshot("published");
+      await pressButton(page, "Delete org/tiny");
+      await pressButton(page, "Delete");
+      await page.waitForFunction(() => ![...document.querySelectorAll(".published h3")].some(({ textContent }) => textContent === "org/tiny"));
+      expect(problems).toEqual([]);
+    } finally {
+      await close();
+      await hub.stop();
+    }
   });
 
   test("tells what to do where there is no WebGPU", async () => {

@@ -6,13 +6,13 @@ import { wordMaps } from "../src/caption/word-maps.ts";
 import { openCaptioner } from "../src/cli/open-captioner.ts";
 import { decodeImage, type Image } from "../src/data/image.ts";
 import { preprocess } from "../src/data/preprocess.ts";
-import { BYTE_CHARACTERS } from "../src/data/tokenizer-bytes.ts";
 import { drawScene } from "../src/data/scene-drawing.ts";
 import { sceneAt } from "../src/data/scenes.ts";
 import { openModule, type ModulePage } from "./browser.ts";
 import { useDevice } from "./device.ts";
 import { HubServer, stalls, type Misdeed } from "./hub-server.ts";
 import { withChecksums, writePng } from "./png-writer.ts";
+import { PUBLISHED } from "./tiny-published.ts";
 
 declare const exported: typeof import("./pages/web.ts");
 
@@ -30,20 +30,6 @@ async function bundled(path: string): Promise<{ type: string; body: Uint8Array }
   const { outputFiles } = await build({ entryPoints: [new URL(path, import.meta.url).pathname], bundle: true, format: "esm", platform: "browser", minify: true, write: false });
   return { type: "text/javascript", body: outputFiles[0].contents };
 }
-
-/** A byte-level tokeniser for the small GPT-2 of the published layout. */
-const TOKENIZER = ((): Uint8Array => {
-  const tokens = [...BYTE_CHARACTERS];
-  tokens.splice(100, 0, "<|endoftext|>");
-  return new TextEncoder().encode(JSON.stringify({ added_tokens: [{ id: 100, content: "<|endoftext|>", special: true }], pre_tokenizer: { type: "ByteLevel", add_prefix_space: false }, decoder: { type: "ByteLevel" }, model: { type: "BPE", vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges: [] } }));
-})();
-
-const PUBLISHED = {
-  "config.json": read("golden/models/vit-gpt2/config.json"),
-  "generation_config.json": read("golden/models/vit-gpt2/generation_config.json"),
-  "tokenizer.json": TOKENIZER,
-  "model.safetensors": read("golden/models/vit-gpt2/model.safetensors"),
-};
 
 /** Sends a picture that pages of other origins may show and not read. */
 const closed: Misdeed = (response, bytes) => {

@@ -45,9 +45,8 @@ export function useTraining(): TrainingState {
       if (event.kind === "begun") void list().catch(() => undefined); // it is listed again at the end
     };
     void begin(callback(onEvent), controller.signal)
-      .then((end) => setCourse((before) => ended(before ?? AT_FIRST, end)), failed)
-      .then(list)
-      .catch((reason: unknown) => setError(messageOf(reason)));
+      .finally(() => list().catch((reason: unknown) => setError(messageOf(reason)))) // first, so that nobody sees an end beside what the run was before
+      .then((end) => setCourse((before) => ended(before ?? AT_FIRST, end)), failed);
   };
 
   useEffect(() => {
