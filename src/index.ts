@@ -1,5 +1,5 @@
 /** The engine: device, tensors, ops with gradients, recorded steps. Works in Node and in browsers. */
-export * from "./core/errors.ts";
+export { CheckpointError, DeviceError, InputError, NetworkError, ShapeError, SightlineError } from "./core/errors.ts";
 export { Generator, threefry, type GeneratorState } from "./core/rng.ts";
 export type { DType, HostDType, TypedArray } from "./core/dtype.ts";
 export type { HostInput, HostTensor } from "./core/host-tensor.ts";

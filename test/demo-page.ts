@@ -77,8 +77,9 @@ export async function giveFiles(page: Page, button: string, ...paths: readonly s
   await input.uploadFile(...paths);
 }
 
-/** Waits for the text about the picture that was given last, and returns it; `before` is the one that was there. */
+/** The text about the picture that an action gives to the page. */
 export async function captionAfter(page: Page, action: () => Promise<unknown>): Promise<string> {
+  await page.waitForSelector(".spoken [role=status]");
   await page.evaluate(() => {
     const spoken = document.querySelector(".spoken [role=status]")!;
     const seen = { told: "" };

@@ -60,6 +60,7 @@ describe("the folder", () => {
   test("has a page with its title and the strict policy", () => {
     const html = read("page", "index.html");
     expect(html).toContain('<title>Scenes &#38; "more" &#60;b&#62;</title>');
+    expect(html).toContain('<meta name="description" content="Says what pictures show, on your own device. No picture leaves it.">');
     expect(html).toContain(`<meta http-equiv="Content-Security-Policy" content="${pagePolicy()}">`);
   });
 
@@ -153,6 +154,11 @@ describe("refusals, each in a line", () => {
     writeFileSync(cli.path("taken"), "");
     expect(await refusal(exported("taken"))).toBe("taken must be a new or empty folder; got a file of that name (choose another name)");
     expect(await refusal(exported("taken/below"))).toBe("cannot write taken/below: a part of the path is a file, not a folder (check the path)");
+  });
+
+  test("a title without a word", async () => {
+    expect(await refusal(exported("untitled", "--title", " "))).toBe("--title must have a word; got none (leave it out for the model's name)");
+    expect(existsSync(cli.path("untitled"))).toBe(false);
   });
 
   test("a model that is not there, is none, or is not ours", async () => {

@@ -54,14 +54,18 @@ test("names stand where people look for them", () => {
     ".": ["requestDevice", "tensor", "recorded", "matmul", "conv2d", "attention", "crossEntropy", "autocast", "noGrad", "Generator", "defineOp", "ShapeError"],
     "./nn": ["Module", "Parameter", "Linear", "Conv2d", "LSTM", "GRU", "lstm", "addLoRA", "mergeLoRA", "quantizeModule", "cachedAttention", "kaimingFanOut"],
     "./models": ["ResNet", "VisionTransformer", "GPT2LMHeadModel", "RecurrentDecoder"],
-    "./caption": ["Captioner", "trainCaptioner", "prepareCaptioner", "recipeFor", "evaluate", "loadPublished", "beamDecoder", "sample"],
+    "./caption": ["Captioner", "trainCaptioner", "prepareCaptioner", "recipeFor", "findPictures", "openPictures", "resumableRun", "evaluate", "loadPublished", "beamDecoder", "sample"],
     "./train": ["AdamW", "SGD", "Muon", "LossScaler", "warmupCosine", "audit"],
     "./checkpoint": ["openCheckpoint", "loadInto", "readSafetensors", "writeSafetensors", "loadSafetensors", "pull", "resolveModel"],
-    "./data": ["decodeImage", "readImage", "preprocess", "gpt2Tokenizer", "sceneSource", "Vocabulary"],
+    "./data": ["FileListFolder", "openDatasetIn", "decodeImage", "readImage", "preprocess", "gpt2Tokenizer", "sceneSource", "Vocabulary"],
     "./metrics": ["bleu", "cider", "meteor", "rougeL"],
     "./web": ["describe", "defineSightLine"],
   };
   for (const [subpath, names] of Object.entries(looked)) expect(names.filter((name) => subpaths[subpath][name] === undefined), subpath).toEqual([]);
+});
+
+test("errors are there, and what makes their messages is not", () => {
+  expect(Object.keys(subpaths["."]).filter((name) => name === "printable" || name === "shown" || name === "FieldError")).toEqual([]);
 });
 
 test("the subpaths share their classes: a model is a module, and an optimiser takes its parameters", () => {

@@ -8,6 +8,7 @@ export { adaptRecipe } from "./adapt-recipe.ts";
 export { attentionMaps, classTokenMaps, type AttentionMapOptions } from "./attention-maps.ts";
 export { Captioner, type CaptionerConfig, type TrainingMetadata } from "./captioner.ts";
 export type { CaptionModel } from "./caption-model.ts";
+export { findPictures, openPictures, openScenes, scenesChoice, type DataChoice, type FolderChoice, type FolderData, type HoldOut, type OpenedData, type ScenesChoice } from "./data-choice.ts";
 export { beamDecoder, wordByWordDecoder, type BeamOptions, type Hypothesis, type SequenceDecoder, type WordByWordOptions } from "./decode.ts";
 export { EncDec, type EncDecConfig } from "./encdec.ts";
 export { evaluate, type EvaluatedPicture, type Evaluation } from "./evaluate.ts";
@@ -19,6 +20,7 @@ export { hintsOf, loadPublished, type Published, type PublishedHints } from "./p
 export { publishedCaptioner, type PublishedParts } from "./published-captioner.ts";
 export { recipe, type Flavour, type Recipe, type RewardRecipe, type ScheduleRecipe, type Size, type Stage, type TextRecipe, type TrainingRecipe } from "./recipe.ts";
 export { recipeFor, SCENE_COUNTS, type RecipeChoice } from "./recipes.ts";
+export { resumableRun, type ResumableRun } from "./resume.ts";
 export { scoreCaptions, type CaptionScores, type CaptionToScore, type Scored, type Scores, type ScoringOptions } from "./scoring.ts";
 export { Story, type StoryConfig } from "./story.ts";
 export { Storyteller, type StorytellerConfig } from "./storyteller.ts";

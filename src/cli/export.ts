@@ -39,6 +39,9 @@ const OTHER_PARTS = /^(train|bench)/;
 const WEIGHTS = "captioner.safetensors";
 const CARD = "README.md"; // where Hugging Face looks for a Space's settings
 
+/** Hugging Face allows 60 characters. */
+const SHORT_DESCRIPTION = "Says what pictures show, on your own device";
+
 /** Numbers from here on are infinite in f16. */
 const F16_OVERFLOW = 65520;
 
@@ -50,7 +53,8 @@ export async function exportPage(folder: string, { model, title, license, dtype 
   const { system } = source.captioner;
   const name = nameOf(file);
   const heading = title ?? name;
-  const html = withTitle(withPolicy(await readAsset("index.html"), pagePolicy()), heading);
+  if (heading.trim() === "") throw new InputError("--title must have a word; got none", "leave it out for the model's name");
+  const html = withHeading(withPolicy(await readAsset("index.html"), pagePolicy()), heading);
   const card = `${spaceSettings(heading, license)}${await cardOf(file, source)}${ABOUT_THE_FOLDER}`;
 
   const files: ExportedFile[] = [
@@ -146,7 +150,7 @@ function spaceSettings(title: string, license: string | undefined): string {
     sdk: "static",
     app_file: "index.html",
     pinned: "false",
-    short_description: "Says what pictures show, on your own device",
+    short_description: SHORT_DESCRIPTION,
     ...(license !== undefined && { license: JSON.stringify(license) }),
   };
   return `---\n${Object.entries(settings).map(([name, value]) => `${name}: ${value}\n`).join("")}---\n\n`;
@@ -159,9 +163,10 @@ const ABOUT_THE_FOLDER = `
 Content-Security-Policy lets it fetch nothing but the files beside it. Any static host serves this folder, over https. Written by \`sightline export\` ${VERSION}.
 `;
 
-function withTitle(html: string, title: string): string {
+/** The page under a title of its own; it captions, and does not train as the demo does. */
+function withHeading(html: string, title: string): string {
   const text = title.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
-  return html.replace(/<title>[^<]*<\/title>/, () => `<title>${text}</title>`);
+  return html.replace(/<title>[^<]*<\/title>/, () => `<title>${text}</title>`).replace(/(<meta name="description" content=")[^"]*/, `$1${SHORT_DESCRIPTION}. No picture leaves it.`);
 }
 
 function textFile(name: string, text: (path: string) => string | Promise<string>): ExportedFile {

@@ -79,7 +79,7 @@ export class Captioning implements CaptionService {
       try {
         return await work(device);
       } catch (error) {
-        if ((error instanceof SightlineError && !(error instanceof DeviceError)) || !(await isLost(device))) throw error;
+        if (signal?.aborted || (error instanceof SightlineError && !(error instanceof DeviceError)) || !(await isLost(device))) throw error;
         throw new DeviceError("the graphics device must stay while it is at work; it was lost", "try again: it is opened anew, and the captioner with it", { cause: error });
       }
     });
@@ -98,7 +98,7 @@ export class Captioning implements CaptionService {
   }
 
   private async reopened(device: Device): Promise<OpenedCaptioner> {
-    if (this.opened !== null) return this.opened;
+    if (this.opened?.captioner.device === device) return this.opened; // one that was opened while its device was lost is of no use
     if (this.source === null) throw new InputError("describe: a captioner must be open; got none", "call open() with one first");
     return (this.opened = await openCaptioner(device, this.source, { hub: this.hub }));
   }

@@ -1,3 +1,4 @@
+import { InputError } from "../core/errors.ts";
 import type { DescribeImageOptions } from "./describer.ts";
 import { describe } from "./describe.ts";
 
@@ -116,12 +117,12 @@ export function defineSightLine(name = "sight-line"): CustomElementConstructor {
           this.takeUp(target);
         }
         for (const image of imagesIn(removedNodes)) if (!this.contains(image)) this.letGo(image);
-        for (const image of imagesIn(addedNodes)) if (this.contains(image)) this.takeUp(image);
+        for (const image of imagesIn(addedNodes)) this.takeUp(image);
       }
     }
 
     private takeUp(image: HTMLImageElement): void {
-      if (!this.isConnected || this.known.has(image) || !(image.hasAttribute("src") || image.hasAttribute("srcset"))) return;
+      if (!this.isConnected || !this.contains(image) || this.known.has(image) || !(image.hasAttribute("src") || image.hasAttribute("srcset"))) return;
       const alt = image.getAttribute("alt");
       if (alt !== null && !(alt === "" && this.hasAttribute("force"))) return;
       const line = document.createElement("p");
@@ -160,6 +161,8 @@ export function defineSightLine(name = "sight-line"): CustomElementConstructor {
       describe(image, { ...options, worker: this.getAttribute("worker") ?? undefined }).then(
         (text) => {
           if (signal.aborted) return;
+          if (image.getAttribute("alt") !== entry.alt) return this.letGo(image); // the page's author was faster
+          if (text === "") return this.fail(image, new InputError("an image must get a text; the captioner said nothing of it", "try another model")); // an empty alt would mark it as decoration
           [entry.text, image.alt, line.textContent] = [text, text, text];
           this.tell<DescribedDetail>("sight-line-described", { image, text });
         },

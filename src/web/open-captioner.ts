@@ -101,12 +101,12 @@ function blobSource(blob: Blob, name: string): ByteSource {
 
 /** A file on a server, and the files in the same folder. */
 async function addressFiles(address: string, { onProgress, signal }: OpenOptions): Promise<Files> {
-  const at = (file: string): string => address.replace(/[^/]*$/, file);
-  const weights = address.replace(/^.*\//s, "");
-  const nameOf = (file: string): string => at(file).replace(/[?#].*$/s, "");
+  const path = address.replace(/[?#].*$/s, ""); // what stands behind it, such as a signature, belongs to this file alone, and may have slashes
+  const weights = path.replace(/^.*\//s, "");
+  const nameOf = (file: string): string => path.replace(/[^/]*$/, () => file);
   const whole = await fetchFile(address, { signal, onBytes: (received, total) => onProgress?.({ file: nameOf(weights), received, total }) });
   const open = async (file: string): Promise<ByteSource | null> => {
-    const blob = file === weights ? whole : await fetchIfThere(at(file), { signal });
+    const blob = file === weights ? whole : await fetchIfThere(nameOf(file), { signal });
     return blob && blobSource(blob, nameOf(file));
   };
   return { weights, nameOf, open, wordsHint: "lay one of them beside it on the server" };

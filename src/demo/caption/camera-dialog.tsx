@@ -54,7 +54,7 @@ function Camera({ onShot }: { readonly onShot: (picture: Blob) => void }) {
       <video ref={video} autoplay muted playsInline aria-label="What the camera sees" onPlaying={() => setReady(true)} />
       <div class="row">
         <button type="button" class="primary" disabled={!ready} onClick={shoot}>Take the picture</button>
-        <span class="quiet small" role="status">{ready ? "It stays on this device." : "Waiting for the camera; the browser may ask for leave."}</span>
+        <span class="quiet small" role="status">{ready ? "It stays on this device." : "Waiting for the camera; the browser may ask whether this page may use it."}</span>
       </div>
     </>
   );

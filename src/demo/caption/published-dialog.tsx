@@ -50,7 +50,7 @@ function PublishedList({ captioner: { service, open, opened }, onClose }: Omit<P
       {error !== null && <Notice kind="error">{error}</Notice>}
       <ul class="published" aria-busy={entries === null}>
         {entries === null
-          ? error === null && <li class="quiet">Looking what is on this device…</li>
+          ? error === null && <li class="quiet">Looking at what is on this device…</li>
           : entries.map((entry) => <PublishedRow key={entry.name} entry={entry} inUse={source?.kind === "published" && source.name === entry.name} onOpen={() => start(entry.name, `${entry.about}.`)} onRemove={() => remove(entry.name)} />)}
       </ul>
       <form class="hub-name" onSubmit={startNamed}>

@@ -15,7 +15,7 @@ const LENGTHS = [
 ] as const;
 
 const ABOUT: Readonly<Record<SpeechSettings["way"], string>> = {
-  own: "As the captioner was made for: mostly, always the likeliest word.",
+  own: "As the captioner was made to: as a rule, the likeliest word each time.",
   beam: "Follows several texts at a time and keeps the likeliest.",
   chance: "Draws each word; the hotter, the bolder.",
 };

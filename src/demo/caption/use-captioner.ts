@@ -65,9 +65,8 @@ export function useCaptioner(first: Choice | null, hub?: string): CaptionerState
     };
     service.open(choice.source, callback(onProgress), mine.signal).then(
       (facts) => {
-        if (controller.current !== mine) return;
-        setOpened({ choice, facts });
-        setOpening(null);
+        setOpened({ choice, facts }); // also where another one was asked for meanwhile: until that is there, the worker has this one
+        if (controller.current === mine) setOpening(null);
       },
       (reason: unknown) => {
         if (controller.current !== mine) return;

@@ -35,34 +35,21 @@ export async function saveCaptions(pictures: readonly DraftPicture[]): Promise<v
 }
 
 /**
- * Keeps pictures, each under a name of its own. What is no JPEG or PNG is drawn as a PNG, where the browser can read it.
- * @returns They, and the names of those that the browser cannot read.
+ * Keeps a picture's content under a name that none of the others has. What is no JPEG or PNG is drawn as a PNG.
+ * @returns The picture, which is not in the list yet; null where the browser cannot read it.
  */
-export async function addPictures(before: readonly DraftPicture[], files: readonly ListedFile[]): Promise<{ readonly pictures: readonly DraftPicture[]; readonly unread: readonly string[] }> {
-  const folder = await openStorage(FOLDER);
-  const pictures = [...before];
-  const unread: string[] = [];
-  for (const { path, content } of files) {
-    const base = path.slice(path.lastIndexOf("/") + 1);
-    const readable = PICTURE_NAME.test(base) ? content : await asPng(content);
-    if (readable === null) {
-      unread.push(base);
-      continue;
-    }
-    const id = crypto.randomUUID();
-    await attempt(writeWhole(folder, id, readable));
-    pictures.push({ id, name: freeName(PICTURE_NAME.test(base) ? base : `${base}.png`, pictures), captions: "", content: readable });
-  }
-  await saveCaptions(pictures);
-  return { pictures, unread };
+export async function keepPicture(others: () => readonly DraftPicture[], { path, content }: ListedFile): Promise<DraftPicture | null> {
+  const base = path.slice(path.lastIndexOf("/") + 1);
+  const readable = PICTURE_NAME.test(base) ? content : await asPng(content);
+  if (readable === null) return null;
+  const id = crypto.randomUUID();
+  await attempt(writeWhole(await openStorage(FOLDER), id, readable));
+  return { id, name: freeName(PICTURE_NAME.test(base) ? base : `${base}.png`, others()), captions: "", content: readable };
 }
 
-/** Forgets a picture. @returns The others. */
-export async function removePicture(pictures: readonly DraftPicture[], id: string): Promise<readonly DraftPicture[]> {
-  const others = pictures.filter((picture) => picture.id !== id);
-  await saveCaptions(others);
+/** Deletes a picture's content, which no list names any more. */
+export async function forgetPicture(id: string): Promise<void> {
   await (await openStorage(FOLDER)).removeEntry(id).catch(() => undefined); // without an entry it is never looked for
-  return others;
 }
 
 /** The pictures that have a caption, and the captions.txt that the command line would read beside them. */

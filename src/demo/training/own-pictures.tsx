@@ -33,7 +33,10 @@ export function OwnPictures({ service, onChange }: { readonly service: Remote<Tr
   /** A folder with captions is read; pictures alone go to the grid. */
   const take = async ({ name, files }: GivenFolder): Promise<void> => {
     const mine = ++asked.current;
-    if (!files.some(({ path }) => TEXT_NAME.test(path))) return draft.add(files);
+    if (!files.some(({ path }) => TEXT_NAME.test(path))) {
+      setChecked(null);
+      return draft.add(files);
+    }
     setChecked({ name, reading: true });
     onChange(null);
     try {

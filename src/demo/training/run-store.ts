@@ -121,10 +121,11 @@ export class RunStore {
 
   /** The newest first. What a closed tab left of a run that never came to be is removed. */
   async list(): Promise<RunSummary[]> {
-    const { held = [] } = await navigator.locks.query();
+    const folders = await foldersIn(this.folder);
+    const { held = [] } = await navigator.locks.query(); // after the folders: whatever another tab makes right now is locked before its folder is there
     const taken = new Set(held.map(({ name }) => name));
     const runs: RunSummary[] = [];
-    for (const folder of await foldersIn(this.folder)) {
+    for (const folder of folders) {
       const atWork = taken.has(lockOf(folder.name));
       const record = await readJson(folder, RECORD);
       if (record.name === folder.name) runs.push(await summaryOf(folder, record as unknown as RunRecord, atWork));

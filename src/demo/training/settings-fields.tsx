@@ -40,7 +40,7 @@ interface SettingsFieldsProps {
 export function SettingsFields({ usual, value, size, onChange, onSize }: SettingsFieldsProps) {
   const field = (name: keyof RunSettings): { value: number | undefined; usual: number | undefined; onChange: (value: number | undefined) => void } => ({ value: value[name], usual: usual?.[name], onChange: (given) => onChange({ ...value, [name]: given }) });
   return (
-    <details class="train-settings">
+    <details class="train-settings" onInvalidCapture={({ currentTarget }) => (currentTarget.open = true)}>
       <summary>Settings</summary>
       <div class="train-fields">
         <Segments label="Size" value={size} onChoose={onSize} options={[{ value: "tiny", title: "Tiny" }, { value: "small", title: "Small" }]} />

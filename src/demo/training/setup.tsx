@@ -51,7 +51,7 @@ export function Setup({ training, adapter }: { readonly training: TrainingState;
         <p class="quiet small train-about">{SYSTEMS.find(({ value }) => value === system)!.about}</p>
       </div>
       <SettingsFields usual={usual} value={settings} size={size} onChange={setSettings} onSize={setSize} />
-      {isSoftware && <Notice kind="info">This browser has no graphics processor to compute on, so the processor does the work: a run takes many times as long. The page proposes fewer scenes for that; how long it will be stands beside the chart after a few steps.</Notice>}
+      {isSoftware && <Notice kind="info">This browser has no graphics processor to compute on, so the processor does the work: a run takes many times as long. The page proposes fewer scenes for that; after a few steps, the time that is left stands above the chart.</Notice>}
       <div class="row">
         <button type="submit" class="primary train-start" disabled={training.isAtWork || data === undefined}>Start training</button>
         <span class="quiet small">{data === undefined ? "Choose pictures with captions first." : "You can pause at any time. It is saved on this device as it goes."}</span>

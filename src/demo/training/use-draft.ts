@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ListedFile } from "../../data/file-list.ts";
 import { messageOf } from "../message.ts";
-import { addPictures, loadDraft, removePicture, saveCaptions, type DraftPicture } from "./draft.ts";
+import { forgetPicture, keepPicture, loadDraft, saveCaptions, type DraftPicture } from "./draft.ts";
 
 const SAVE_AFTER = 600; // ms without a key
 
@@ -24,22 +24,40 @@ export function useDraft(): DraftState {
     setPictures(now);
   };
   const say = (reason: unknown): void => setError(messageOf(reason));
-  useEffect(() => void loadDraft().then(show, say), []);
+  const saved = useRef<Promise<unknown>>(Promise.resolve());
+  const save = (): Promise<void> => {
+    clearTimeout(timer.current);
+    const done = saved.current.then(() => saveCaptions(latest.current)); // one after the other: the newest list is written last
+    saved.current = done.catch(() => undefined);
+    return done;
+  };
+  useEffect(() => void (saved.current = loadDraft().then((kept) => show([...kept, ...latest.current]), say)), []);
   return {
     pictures,
     error,
     async add(files) {
-      const added = await addPictures(latest.current, files);
-      show(added.pictures);
-      setError(added.unread.length === 0 ? null : `${added.unread.join(", ")}: this browser cannot read ${added.unread.length === 1 ? "it as a picture" : "them as pictures"}; convert to JPEG or PNG.`);
+      const unread: string[] = [];
+      setError(null);
+      try {
+        for (const file of files) {
+          const picture = await keepPicture(() => latest.current, file);
+          if (picture === null) unread.push(file.path);
+          else show([...latest.current, picture]); // captions may have been written meanwhile
+        }
+        if (unread.length > 0) setError(`${unread.join(", ")}: this browser cannot read ${unread.length === 1 ? "it as a picture" : "them as pictures"}; convert to JPEG or PNG.`);
+      } catch (reason) {
+        say(reason);
+      }
+      await save().catch(say);
     },
     write(id, captions) {
       show(latest.current.map((picture) => (picture.id === id ? { ...picture, captions } : picture)));
       clearTimeout(timer.current);
-      timer.current = setTimeout(() => void saveCaptions(latest.current).then(() => setError(null), say), SAVE_AFTER);
+      timer.current = setTimeout(() => void save().catch(say), SAVE_AFTER);
     },
     remove(id) {
-      void removePicture(latest.current, id).then(show, say);
+      show(latest.current.filter((picture) => picture.id !== id));
+      void save().then(() => forgetPicture(id)).catch(say);
     },
   };
 }

@@ -32,7 +32,9 @@ export function CaptionView({ site }: ViewProps) {
   const words = telling.state === "told" && captioner.opening === null ? telling.description.words : null;
   const looking = useLooking(words);
 
-  useEffect(captioner.dismiss, [picture]);
+  useEffect(() => {
+    if (opened !== null) captioner.dismiss(); // else it says why there will be no text
+  }, [picture]);
   const shown = useRef(false);
   useEffect(() => {
     if (words === null || shown.current) return;
@@ -42,8 +44,9 @@ export function CaptionView({ site }: ViewProps) {
 
   const take = (files: readonly File[]): void => {
     const checkpoint = checkpointChoice(files);
-    if (checkpoint === null) show(files[0], files[0].name);
-    else captioner.open(checkpoint);
+    if (checkpoint !== null) return captioner.open(checkpoint);
+    const picture = files.find(({ type }) => type.startsWith("image/")) ?? files[0];
+    show(picture, picture.name);
   };
   useEffect(() => receiveCheckpoints((checkpoint) => take([checkpoint])), []);
   const view = useRef<HTMLDivElement>(null);
@@ -58,7 +61,7 @@ export function CaptionView({ site }: ViewProps) {
         <div class="picture-side">
           <Stage picture={picture} word={looking.at === null ? null : (words?.[looking.at] ?? null)} over={over} busy={telling.state === "telling"} invitation={scenes ? "" : "Drop a picture here"} problem={error} />
           <PictureButtons onPicture={show} onScene={scenes ? drawScene : undefined} />
-          <p class="quiet small drop-hint">…or drop a picture or a checkpoint anywhere on this page, or paste a picture with Ctrl+V.</p>
+          <p class="quiet small drop-hint">…or drop a picture or a checkpoint anywhere on this page, or paste a picture.</p>
         </div>
         <div class="text-side">
           <Spoken captioner={captioner} telling={telling} again={again} looking={looking} />
