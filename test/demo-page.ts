@@ -2,17 +2,10 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { Browser, ElementHandle, Page } from "puppeteer-core";
-import { openBrowser, serve, type Pages } from "./browser.ts";
-import { missingForFirefox, openFirefox } from "./firefox.ts";
+import { serve, type Pages } from "./browser.ts";
 
 const ARTIFACTS = join(import.meta.dirname, "..", "test-artifacts");
 const TYPES: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json", ".md": "text/markdown" };
-
-/** The browsers in which pages are tested as people see them. */
-export const BROWSERS: readonly { readonly browser: string; readonly open: () => Promise<Browser>; readonly missing: () => string | null }[] = [
-  { browser: "Chromium", open: openBrowser, missing: () => null },
-  { browser: "Firefox", open: () => openFirefox(), missing: missingForFirefox },
-];
 
 /** Builds the demo into a folder of its own. */
 export function buildDemo(): { readonly folder: string; readonly remove: () => void } {

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { CDPSession, Page, WebWorker } from "puppeteer-core";
-import { BROWSERS, buildDemo, openDemo, pagesOf, pressButton, problemShown, type DemoPage } from "./demo-page.ts";
+import { inBrowsers } from "./browsers.ts";
+import { buildDemo, openDemo, pagesOf, pressButton, problemShown, type DemoPage } from "./demo-page.ts";
 import { expectSame, SHORT_RUN, STEPS, trainInNode, type Trail } from "./demo-trail.ts";
 import { useDevice } from "./device.ts";
 
@@ -73,15 +74,7 @@ async function longestTask(page: Page, work: () => Promise<unknown>): Promise<nu
   return Math.max(...tasks.map(({ tdur }) => tdur! / 1000));
 }
 
-describe.each(BROWSERS)("training in the demo in $browser", ({ browser, open, missing }) => {
-  const reason = missing();
-  if (reason !== null) {
-    test("is there", (context) => {
-      expect(process.env.CI, reason).toBeUndefined(); // where submissions are checked, every browser is there
-      context.skip(reason);
-    });
-    return;
-  }
+inBrowsers("training in the demo", ({ browser, open }) => {
   let opened: DemoPage;
   const workers: WebWorker[] = [];
   beforeAll(async () => {

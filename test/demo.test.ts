@@ -5,14 +5,15 @@ import { join } from "node:path";
 import { deflateSync } from "node:zlib";
 import type { Page } from "puppeteer-core";
 import UPNG from "upng-js";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { Captioner } from "../src/caption/captioner.ts";
 import { loadSafetensors } from "../src/checkpoint/files.ts";
 import { drawScene } from "../src/data/scene-drawing.ts";
 import { sceneAt } from "../src/data/scenes.ts";
 import { decodeImage } from "../src/data/image.ts";
 import type { Pages } from "./browser.ts";
-import { BROWSERS, buildDemo, captionAfter, giveFiles, openDemo, pagesOf, pressButton, problemShown, type DemoPage } from "./demo-page.ts";
+import { inBrowsers } from "./browsers.ts";
+import { buildDemo, captionAfter, giveFiles, openDemo, pagesOf, pressButton, problemShown, type DemoPage } from "./demo-page.ts";
 import { useDevice } from "./device.ts";
 import { HubServer, stalls } from "./hub-server.ts";
 import { withChecksums, writePng } from "./png-writer.ts";
@@ -79,15 +80,7 @@ function hugePng(): Uint8Array {
   return withChecksums(Buffer.concat([png.subarray(0, at), length, Buffer.from("IDAT"), body, Buffer.alloc(4), end]));
 }
 
-describe.each(BROWSERS)("the demo in $browser", ({ browser, open, missing }) => {
-  const reason = missing();
-  if (reason !== null) {
-    test("is there", (context) => {
-      expect(process.env.CI, reason).toBeUndefined(); // where submissions are checked, every browser is there
-      context.skip(reason);
-    });
-    return;
-  }
+inBrowsers("the demo", ({ browser, open }) => {
   let opened: DemoPage;
   beforeAll(async () => {
     opened = await openDemo(pagesOf(demo.folder), browser, open, (page) => page.evaluateOnNewDocument(() => {

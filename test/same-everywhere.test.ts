@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { SYSTEMS, type SystemName } from "../src/caption/systems.ts";
-import { openBrowser, openModule, type ModulePage } from "./browser.ts";
-import { missingForFirefox, openFirefox } from "./firefox.ts";
+import { openModule, type ModulePage } from "./browser.ts";
+import { inBrowsers } from "./browsers.ts";
 import { captionerNumbers, type CaptionerNumbers } from "./pages/captioner-numbers.ts";
 
 declare const exported: typeof import("./pages/captioner-numbers.ts");
@@ -23,23 +23,15 @@ beforeAll(async () => {
   for (const system of SYSTEMS) inNode.set(system, await captionerNumbers(readFileSync(weightsOf(system)), PICTURES.map((path) => readFileSync(path)), SCENES));
 }, 240_000);
 
-describe.each([
-  { browser: "Chromium", open: openBrowser, missing: () => null },
-  { browser: "Firefox", open: openFirefox, missing: missingForFirefox },
-])("the five captioners say in $browser what they say in Node", ({ open, missing }) => {
-  let page: ModulePage | undefined;
-  beforeAll(async () => void (missing() === null && (page = await openModule("captioner-numbers.ts", FILES, open))));
+inBrowsers("the five captioners say what they say in Node", ({ open }) => {
+  let page: ModulePage;
+  beforeAll(async () => void (page = await openModule("captioner-numbers.ts", FILES, open)));
   afterAll(async () => page?.close());
 
-  test.for(SYSTEMS)("%s", async (system, context) => {
-    const reason = missing();
-    if (reason !== null) {
-      expect(process.env.CI, reason).toBeUndefined(); // where submissions are checked, every browser is there
-      context.skip(reason);
-    }
-    const got = await page!.page.evaluate((weights, pictures, scenes) => exported.captionerNumbers(weights, pictures, scenes), `/${basename(weightsOf(system))}`, PICTURES.map((path) => `/${basename(path)}`), SCENES);
+  test.each(SYSTEMS)("%s", async (system) => {
+    const got = await page.page.evaluate((weights, pictures, scenes) => exported.captionerNumbers(weights, pictures, scenes), `/${basename(weightsOf(system))}`, PICTURES.map((path) => `/${basename(path)}`), SCENES);
     const expected = inNode.get(system)!;
-    expect(page!.problems).toEqual([]);
+    expect(page.problems).toEqual([]);
     expect(got.greedy).toEqual(expected.greedy);
     expect(got.beam.map(({ text }) => text)).toEqual(expected.beam.map(({ text }) => text));
     const differences = [got.logits.map((value, i) => Math.abs(value - expected.logits[i])), got.beam.map(({ score }, i) => Math.abs(score - expected.beam[i].score))].map((all) => Math.max(...all));

@@ -30,6 +30,21 @@ function placesOf({ parts }: Site): Place[] {
   return [CAPTION, ...(parts.includes("train") ? [TRAIN] : []), ...(parts.includes("bench") ? [BENCH] : [])];
 }
 
+/** A file that is dropped where nothing takes it would be opened by the browser in place of the page, and end a run in it. */
+function useNoDrops(): void {
+  useEffect(() => {
+    const stay = (event: DragEvent): void => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    };
+    addEventListener("dragover", stay);
+    addEventListener("drop", stay);
+    return () => {
+      removeEventListener("dragover", stay);
+      removeEventListener("drop", stay);
+    };
+  }, []);
+}
+
 function useHash(): string {
   const [hash, setHash] = useState(location.hash.slice(1));
   useEffect(() => {
@@ -54,6 +69,7 @@ export function App() {
   const site = usePromise(loadSite);
   const adapter = usePromise(findPageAdapter);
   const hash = useHash();
+  useNoDrops();
   const [visited, setVisited] = useState<ReadonlySet<string>>(new Set());
   const places = site === undefined || site instanceof Error ? [CAPTION] : placesOf(site);
   const place = places.find(({ id }) => id === hash) ?? CAPTION;

@@ -25,19 +25,18 @@ export async function captionerNumbers(weights: Uint8Array | string, pictures: r
   const drawn = Array.from({ length: scenes }, (_, index): Image => ({ width: SIDE, height: SIDE, data: new Uint8Array(drawScene(sceneAt(1, "test", index), SIDE).buffer) }));
   const read = await Promise.all(pictures.map(async (picture, i) => decodeImage(await bytesOf(picture), `picture ${i}`)));
   const images = [...drawn, ...read];
-  const greedy = (await captioner.describe(images)).map(([{ text }]) => text);
+  const greedy = await captioner.describe(images);
   const beam = (await captioner.describe(images, { beam: 3 })).map(([{ text, score }]) => ({ text, score }));
 
   const { model, codec, preprocessing } = captioner;
   const { size } = preprocessing;
-  const [[{ ids }]] = await captioner.describe(images.slice(0, 1));
-  const words = [...givenWords(codec), ...ids];
+  const words = [...givenWords(codec), ...greedy[0][0].ids];
   model.eval();
   const logits = noGrad(() => model.logits(model.see(tensor(device, preprocess(images[0], preprocessing), [1, 3, size, size])), tensor(device, Int32Array.from(words), [1, words.length])));
   const values = [...(await logits.read())];
   captioner.dispose();
   await device.close();
-  return { greedy, beam, logits: values };
+  return { greedy: greedy.map(([{ text }]) => text), beam, logits: values };
 }
 
 async function bytesOf(file: Uint8Array | string): Promise<Uint8Array> {

@@ -1,3 +1,4 @@
+import { useRef } from "preact/hooks";
 import { thousands } from "../../core/format.ts";
 import { Segments } from "../parts/segments.tsx";
 import { FileButton } from "./file-button.tsx";
@@ -15,8 +16,12 @@ interface CaptionerChoiceProps {
 
 /** Which captioner describes: one of the page's, a published one, or a checkpoint from this device. */
 export function CaptionerChoice({ captioner, choices, onPublished, onFiles }: CaptionerChoiceProps) {
-  const chosen = captioner.opening?.choice ?? captioner.opened?.choice ?? null;
-  const all = chosen === null || choices.includes(chosen) ? choices : [...choices, chosen];
+  const { opened, opening } = captioner;
+  const chosen = opening?.choice ?? opened?.choice ?? null;
+  const brought = useRef<Choice | null>(null); // the last one from elsewhere that opened: there is a way back to it
+  if (opened !== null && !choices.includes(opened.choice)) brought.current = opened.choice;
+  const other = chosen === null || choices.includes(chosen) ? brought.current : chosen;
+  const all = other === null ? choices : [...choices, other];
   return (
     <section class="captioner" aria-label="Captioner">
       {all.length < 2

@@ -22,7 +22,7 @@ export function Spoken({ captioner, telling, again, looking }: SpokenProps) {
   return (
     <section class="spoken" aria-label="What the picture shows">
       <div class="text" tabIndex={0} role="group" aria-label="Text">
-        {captioner.error !== null && <Notice kind="error">{captioner.error}</Notice>}
+        {captioner.error !== null && <Notice kind="error" onClose={captioner.opened === null ? undefined : captioner.dismiss}>{captioner.error}</Notice>}
         {captioner.opening !== null ? <Opening {...captioner} opening={captioner.opening} /> : <Told telling={telling} again={again} looking={looking} />}
       </div>
       <div class="row under-text">

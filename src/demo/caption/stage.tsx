@@ -17,14 +17,16 @@ interface StageProps {
   readonly invitation: string;
   /** Why the last picture could not be taken. */
   readonly problem: string | null;
+  /** The problem was read. */
+  readonly onRead: () => void;
 }
 
 /** The picture's place: a square, so that nothing moves when another comes. */
-export function Stage({ picture, word, over, busy, invitation, problem }: StageProps) {
+export function Stage({ picture, word, over, busy, invitation, problem, onRead }: StageProps) {
   return (
     <figure class={`stage ${over ? "over" : ""}`} aria-busy={busy}>
       {picture === null ? <p class="quiet">{invitation}</p> : <Picture picture={picture} word={word} />}
-      {problem !== null && <Notice kind="error">{problem}</Notice>}
+      {problem !== null && <Notice kind="error" onClose={onRead}>{problem}</Notice>}
       {over && <p class="drop-here">Let go to see what it shows</p>}
     </figure>
   );

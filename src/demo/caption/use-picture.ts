@@ -17,6 +17,8 @@ export interface PictureState {
   drawScene(): void;
   /** Says why something is no picture. */
   refuse(reason: string): void;
+  /** The error was read. */
+  dismiss(): void;
 }
 
 /** The picture on the page. @param sceneFirst Whether a scene is there from the start. */
@@ -56,5 +58,6 @@ export function usePicture(sceneFirst: boolean): PictureState {
     show: (blob, name) => take(openPicture(blob, name)),
     drawScene: () => drawScene(Math.floor(Math.random() * SCENES)),
     refuse: setError,
+    dismiss: () => setError(null),
   };
 }

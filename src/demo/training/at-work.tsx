@@ -27,11 +27,15 @@ const HEADINGS: Readonly<Record<Course["status"], string>> = {
 export function AtWork({ training, course }: { readonly training: TrainingState; readonly course: Course }) {
   const { status, run, facts, now, steps, validations, samples, saved, error } = course;
   const stored = training.runs.find(({ name }) => name === run?.name);
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    if (status === "preparing" || status === "pausing") heading.current?.focus(); // the button that was pressed is gone, or rests
+  }, [status]);
   return (
     <section class="card train-work" aria-labelledby="train-work-heading">
       <div class="train-work-top">
         <div>
-          <h2 id="train-work-heading">{HEADINGS[status]}</h2>
+          <h2 id="train-work-heading" ref={heading} tabIndex={-1}>{HEADINGS[status]}</h2>
           <p class="quiet small">{facts === null ? " " : `${run!.system}, ${thousands(facts.parameters)} weights, ${thousands(facts.vocabulary)} words. ${run!.about}.`}</p>
         </div>
         <div class="row">

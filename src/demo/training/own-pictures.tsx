@@ -56,7 +56,7 @@ export function OwnPictures({ service, onChange }: { readonly service: Remote<Tr
     if (checked !== null) return;
     const files = draftFiles(draft.pictures);
     const pictures = files.length - 1;
-    onChange(pictures === 0 ? null : { request: { kind: "pictures", name: "my pictures", files }, pictures });
+    onChange(pictures === 0 ? null : { request: { kind: "pictures", name: "My pictures", files }, pictures });
   }, [draft.pictures, checked]);
 
   return (
@@ -74,7 +74,7 @@ export function OwnPictures({ service, onChange }: { readonly service: Remote<Tr
       <p class="quiet train-about">A folder of JPEG and PNG pictures with captions.txt or another usual file of captions, or pictures alone, to which you write the captions here. Drop either, or choose. They stay on this device.</p>
       <div class="row">
         <FolderButton label="Choose a folder" onFolder={(folder) => taken(Promise.resolve(folder))} />
-        <FileButton label="Add pictures" accept="image/*" multiple onFiles={(files) => taken(Promise.resolve({ name: "my pictures", files: files.map((content) => ({ path: content.name, content })) }))} />
+        <FileButton label="Add pictures" accept="image/*" multiple onFiles={(files) => taken(Promise.resolve({ name: "My pictures", files: files.map((content) => ({ path: content.name, content })) }))} />
       </div>
       {draft.error !== null && <Notice kind="error">{draft.error}</Notice>}
       {checked === null ? <CaptionGrid draft={draft} /> : <FolderReport checked={checked} onLeave={() => setChecked(null)} written={draft.pictures.length} />}

@@ -13,14 +13,15 @@ import type { TrainingState } from "./use-training.ts";
 export function RunsList({ training }: { readonly training: TrainingState }) {
   const { runs, error } = training;
   const atWorkHere = training.isAtWork ? training.course?.run?.name : undefined;
+  const others = runs.filter(({ name }) => name !== atWorkHere);
   const [leaving, setLeaving] = useState<RunSummary | null>(null);
   return (
     <section class="train-runs" aria-labelledby="train-runs-heading">
       <h2 id="train-runs-heading">Runs on this device</h2>
       {error !== null && <Notice kind="error">{error}</Notice>}
-      {runs.length === 0 && <p class="quiet">None yet. They stay in this browser until you delete them.</p>}
+      {others.length === 0 && <p class="quiet">{runs.length === 0 ? "None yet." : "No other yet."} They stay in this browser until you delete them.</p>}
       <ul>
-        {runs.filter(({ name }) => name !== atWorkHere).map((run) => (
+        {others.map((run) => (
           <li key={run.name} class="card">
             <div class="train-run-top">
               <div>

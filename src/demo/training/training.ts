@@ -67,7 +67,7 @@ export class Training implements TrainingService {
   async checkpoint(name: string, kind: CheckpointKind): Promise<File> {
     const file = await (await RunStore.open()).checkpoint(name, kind);
     if (file === null) throw new InputError(`${name} must have its ${kind} checkpoint; got a run without it`, "the first is saved at the first validation");
-    return new File([file], `${name}-${kind}.safetensors`);
+    return new File([await file.arrayBuffer()], `${name}-${kind}.safetensors`); // a copy: the stored one is replaced when the run goes on
   }
 
   async archive(name: string): Promise<File> {

@@ -32,7 +32,11 @@ export function useTraining(): TrainingState {
     return { worker: started, service: remote<TrainingService>(started) };
   });
 
-  const list = (): Promise<void> => service.runs().then(setRuns);
+  const list = async (): Promise<void> => {
+    const now = await service.runs();
+    setRuns(now);
+    setCourse((before) => (before === null || isAtWork(before) || before.run === null || now.some(({ name }) => name === before.run!.name) ? before : null)); // else it was deleted
+  };
   const failed = (reason: unknown): void => setCourse((before) => ({ ...(before ?? AT_FIRST), status: "failed", preparing: null, error: messageOf(reason) }));
 
   const train = (begin: (onEvent: (event: RunEvent) => void, signal: AbortSignal) => Promise<RunEnd>): void => {
@@ -51,14 +55,22 @@ export function useTraining(): TrainingState {
 
   useEffect(() => {
     worker.onerror = () => failed(new Error("the part of this page that trains has stopped; all up to the last checkpoint is saved. Reload the page and resume the run"));
-    list().catch((reason: unknown) => setError(messageOf(reason)));
-    return () => worker.terminate();
+    const look = (): void => void list().catch((reason: unknown) => setError(messageOf(reason)));
+    const lookAgain = (): void => {
+      if (!document.hidden) look(); // another tab may have trained or deleted some
+    };
+    look();
+    document.addEventListener("visibilitychange", lookAgain);
+    return () => {
+      document.removeEventListener("visibilitychange", lookAgain);
+      worker.terminate();
+    };
   }, []);
 
   return {
     service,
     course,
-    isAtWork: course !== null && ["preparing", "training", "pausing"].includes(course.status),
+    isAtWork: course !== null && isAtWork(course),
     runs,
     error,
     start: (request) => train((onEvent, signal) => service.start(request, onEvent, signal)),
@@ -75,4 +87,8 @@ export function useTraining(): TrainingState {
       }).catch((reason: unknown) => setError(messageOf(reason)));
     },
   };
+}
+
+function isAtWork({ status }: Course): boolean {
+  return status === "preparing" || status === "training" || status === "pausing";
 }

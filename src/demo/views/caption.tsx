@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ViewProps } from "../app.tsx";
 import { Candidates } from "../caption/candidates.tsx";
 import { CaptionerChoice } from "../caption/captioner-choice.tsx";
-import { checkpointChoice } from "../caption/checkpoint-files.ts";
+import { checkpointChoice, CHECKPOINTS } from "../caption/checkpoint-files.ts";
 import { LookingLine } from "../caption/looking-line.tsx";
 import { PictureButtons } from "../caption/picture-buttons.tsx";
 import { PublishedDialog } from "../caption/published-dialog.tsx";
@@ -25,7 +25,7 @@ export function CaptionView({ site }: ViewProps) {
   const captioner = useCaptioner(choices[0] ?? null, site.hub);
   const [settings, setSettings] = useState<SpeechSettings>(FIRST_SETTINGS);
   const [listed, setListed] = useState(false);
-  const { picture, error, show, drawScene, refuse } = usePicture(scenes);
+  const { picture, error, show, drawScene, refuse, dismiss } = usePicture(scenes);
   const { opened } = captioner;
   const request = useMemo(() => opened && requestOf(settings, opened.facts), [settings, opened]);
   const [telling, again] = useDescription(captioner, picture, request);
@@ -48,6 +48,10 @@ export function CaptionView({ site }: ViewProps) {
     const picture = files.find(({ type }) => type.startsWith("image/")) ?? files[0];
     show(picture, picture.name);
   };
+  const openFiles = (files: readonly File[]): void => {
+    if (checkpointChoice(files) === null) refuse(`${files[0].name} holds no weights: choose the file that does, which ends in ${CHECKPOINTS.join(", ")}, together with those that belong to it.`);
+    else take(files);
+  };
   useEffect(() => receiveCheckpoints((checkpoint) => take([checkpoint])), []);
   const view = useRef<HTMLDivElement>(null);
   const over = useIncoming(view, take, () => refuse("What was dropped is a link or a text, not a file: save the picture first, or copy it and paste it here."));
@@ -59,14 +63,14 @@ export function CaptionView({ site }: ViewProps) {
       <p class="lead">A neural network in this tab says what a picture shows, and where it looked for each word. It runs on your own graphics processor: nothing is uploaded.</p>
       <div class="card tool">
         <div class="picture-side">
-          <Stage picture={picture} word={looking.at === null ? null : (words?.[looking.at] ?? null)} over={over} busy={telling.state === "telling"} invitation={scenes ? "" : "Drop a picture here"} problem={error} />
+          <Stage picture={picture} word={looking.at === null ? null : (words?.[looking.at] ?? null)} over={over} busy={telling.state === "telling"} invitation={scenes ? "" : "Drop a picture here"} problem={error} onRead={dismiss} />
           <PictureButtons onPicture={show} onScene={scenes ? drawScene : undefined} />
           <p class="quiet small drop-hint">…or drop a picture or a checkpoint anywhere on this page, or paste a picture.</p>
         </div>
         <div class="text-side">
           <Spoken captioner={captioner} telling={telling} again={again} looking={looking} />
           <LookingLine ready={words !== null} looking={looking} looks={opened?.facts.looks} />
-          <CaptionerChoice captioner={captioner} choices={choices} onPublished={onPublished} onFiles={take} />
+          <CaptionerChoice captioner={captioner} choices={choices} onPublished={onPublished} onFiles={openFiles} />
           <SpeechOptions settings={settings} facts={opened?.facts ?? null} onChange={(change) => setSettings((before) => ({ ...before, ...change }))} />
         </div>
         {candidatesOf(settings) > 1 && <Candidates telling={telling} count={candidatesOf(settings)} />}

@@ -15,7 +15,7 @@ export function TrainView({ adapter }: ViewProps) {
         <p class="lead">A captioner learns from nothing, on this device: press start, and watch it go from noise to sentences. Close the page whenever you like; it goes on from the last checkpoint.</p>
       </div>
       {training.course !== null && <AtWork training={training} course={training.course} />}
-      {!training.isAtWork && <Setup training={training} adapter={adapter} />}
+      <div hidden={training.isAtWork}><Setup training={training} adapter={adapter} /></div>
       <RunsList training={training} />
     </div>
   );
