@@ -4,7 +4,7 @@ import { ratesAt } from "../src/caption/adapt-recipe.ts";
 import { openScenes, scenesChoice } from "../src/caption/data-choice.ts";
 import { MemoryFeatures } from "../src/caption/features.ts";
 import { prepareCaptioner } from "../src/caption/prepare.ts";
-import { recipe as readRecipe } from "../src/caption/recipe.ts";
+import { readRecipe } from "../src/caption/recipe.ts";
 import { recipeFor } from "../src/caption/recipes.ts";
 import { resumableRun } from "../src/caption/resume.ts";
 import { trainCaptioner, type CheckpointContents } from "../src/caption/training.ts";

@@ -107,6 +107,8 @@ test("react, bundled by Vite, captions its picture and then the one that the rea
     await input.uploadFile(join(PROJECT, "caption-image", "scene.png"));
     await says(SCENE);
     expect(await altOf(page)).toBe(SCENE);
+    await input.evaluate((node) => Object.assign(node, { value: "" }).dispatchEvent(new Event("change", { bubbles: true }))); // the choice is cancelled
+    expect(await page.$eval("img", async ({ src }) => (await fetch(src)).ok)).toBe(true); // the picture is still there
     writeFileSync(join(PROJECT, "no-picture.png"), "Dear diary");
     await input.uploadFile(join(PROJECT, "no-picture.png"));
     await page.waitForFunction(() => document.querySelector("figcaption")!.textContent!.includes("must be a picture"));

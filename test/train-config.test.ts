@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { FLAVOURS, recipe as readRecipe, SIZES, type Recipe } from "../src/caption/recipe.ts";
+import { FLAVOURS, readRecipe, SIZES, type Recipe } from "../src/caption/recipe.ts";
 import { recipeFor } from "../src/caption/recipes.ts";
 import { buildModel, partOf, SYSTEM, SYSTEMS, type ModelConfig } from "../src/caption/systems.ts";
 import { checkConfig, overlay, readConfigFile } from "../src/cli/config-file.ts";

@@ -1,7 +1,7 @@
 import { Captioner } from "../src/caption/captioner.ts";
 import { MemoryFeatures, type FeatureStore } from "../src/caption/features.ts";
 import { prepareCaptioner, type InitialWeights } from "../src/caption/prepare.ts";
-import { recipe as readRecipe, type Recipe, type TextRecipe, type TrainingRecipe } from "../src/caption/recipe.ts";
+import { readRecipe, type Recipe, type TextRecipe, type TrainingRecipe } from "../src/caption/recipe.ts";
 import { recipeFor, type RecipeChoice } from "../src/caption/recipes.ts";
 import type { ModelConfig, SystemName } from "../src/caption/systems.ts";
 import { trainCaptioner, type CheckpointContents, type RunState, type StepProgress, type TrainingResult, type ValidationReport } from "../src/caption/training.ts";

@@ -228,7 +228,7 @@ describe("the captioner's service", () => {
     const chosen = await web.page.evaluate((endpoint, how) => exported.hub.describe(endpoint, "/scene-0.png", how), hub.origin, ask);
     expect(chosen.captions).toEqual(pulled.captions);
     expect(chosen.captions[0].ids.length).toBeGreaterThan(0);
-    const served = await web.page.evaluate((endpoint) => exported.hub.facts(endpoint, new URL("/published/model.safetensors", location.href).href), hub.origin);
+    const served = await web.page.evaluate((endpoint) => exported.hub.facts(endpoint, new URL("/published/model.safetensors?signed=a/b", location.href).href), hub.origin);
     expect(served).toEqual(facts);
 
     await web.page.evaluate((endpoint) => exported.hub.remove(endpoint, "org/tiny"), hub.origin);
@@ -270,6 +270,23 @@ describe("<sight-line>", () => {
     expect(await state()).toEqual({ alts: [texts[2], "mine", "", texts[3]], lines: [texts[2], texts[3]], busy: null });
     await web.page.evaluate(() => document.querySelector("sight-line")!.toggleAttribute("force"));
     expect((await told(6)).slice(3)).toEqual([`described scene-2.png: ${texts[2]}`, `described scene-1.png: ${texts[1]}`, `described scene-3.png: ${texts[3]}`]);
+  });
+
+  test("an image that left stays as it is, and so does one that the author gave a text meanwhile", async () => {
+    const alts = await web.page.evaluate(async () => {
+      exported.told.length = 0;
+      document.body.innerHTML = '<sight-line caption><img id="gone" src="/scene-0.png"><img id="named" src="/scene-1.png"><img src="/scene-2.png"></sight-line>';
+      const gone = document.querySelector<HTMLImageElement>("#gone")!;
+      gone.remove();
+      gone.src = "/scene-3.png";
+      document.querySelector<HTMLImageElement>("#named")!.alt = "mine";
+      while (document.querySelector("sight-line")!.ariaBusy !== null) await new Promise((resolve) => setTimeout(resolve, 20));
+      return [gone, ...document.images].map((image) => image.getAttribute("alt"));
+    });
+    const { text } = await nodeSays(2);
+    expect(alts).toEqual([null, "mine", text]);
+    expect(await told(1)).toEqual([`described scene-2.png: ${text}`]);
+    expect(await web.page.evaluate(() => document.querySelector("sight-line")!.shadowRoot!.querySelectorAll('[part="caption"]').length)).toBe(1);
   });
 
   test("what fails is an event and a single warning; a lazy one waits until an image comes near", async () => {

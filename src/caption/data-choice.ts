@@ -5,7 +5,6 @@ import { counted, thousands } from "../core/format.ts";
 import { Sha256 } from "../core/sha256.ts";
 import type { CaptionDataset } from "../data/dataset.ts";
 import type { DatasetFolder } from "../data/dataset-folder.ts";
-import { openDatasetIn } from "../data/open-dataset.ts";
 import { folderSource, sceneSource, type PictureSource, type SceneCounts, type SceneSource } from "../data/pictures.ts";
 import type { Preprocessing } from "../data/preprocess.ts";
 import type { Language, SceneText } from "../data/scene-grammar.ts";
@@ -77,6 +76,7 @@ export interface FolderData {
  * @throws InputError if the folder cannot be used, or has no published split that was asked for.
  */
 export async function findPictures(folder: DatasetFolder, place: string, asked: HoldOut | undefined, seed: number): Promise<FolderData> {
+  const { openDatasetIn } = await import("../data/open-dataset.ts"); // with the readers of all formats of captions
   const dataset = await openDatasetIn(folder, { seed, ...(typeof asked === "number" && asked > 0 ? { redrawSplit: true, holdOut: asked } : {}) });
   const holdOut = asked ?? usualHoldOut(dataset);
   if (holdOut === "published" && dataset.splits !== "published") {

@@ -18,7 +18,7 @@ export { Prefix, type PrefixConfig } from "./prefix.ts";
 export { prepareCaptioner, type InitialWeights } from "./prepare.ts";
 export { hintsOf, loadPublished, type Published, type PublishedHints } from "./published.ts";
 export { publishedCaptioner, type PublishedParts } from "./published-captioner.ts";
-export { recipe, type Flavour, type Recipe, type RewardRecipe, type ScheduleRecipe, type Size, type Stage, type TextRecipe, type TrainingRecipe } from "./recipe.ts";
+export { readRecipe, type Flavour, type Recipe, type RewardRecipe, type ScheduleRecipe, type Size, type Stage, type TextRecipe, type TrainingRecipe } from "./recipe.ts";
 export { recipeFor, SCENE_COUNTS, type RecipeChoice } from "./recipes.ts";
 export { resumableRun, type ResumableRun } from "./resume.ts";
 export { scoreCaptions, type CaptionScores, type CaptionToScore, type Scored, type Scores, type ScoringOptions } from "./scoring.ts";

@@ -34,10 +34,15 @@ export async function prepareCaptioner(device: Device, source: PictureSource, re
   const maxLength = Math.min(longest, recipe.text.maxLength) + 1;
   const captioner = Captioner.make(device, { model: sized(recipe.model, codec, maxLength), maxLength }, codec, recipe.picture, recipe.seed);
   if (encoder === undefined && decoder === undefined) return captioner;
-  const { findDecoder, findEncoder, loadDecoder, loadEncoder } = await import("./initial-weights.ts"); // with the tables of published layouts
-  if (encoder !== undefined) await loadEncoder(captioner.model.vision!, encoder, findEncoder(encoder));
-  if (decoder !== undefined) await loadDecoder(gpt2Of(captioner.model) as GPT2LMHeadModel, decoder, findDecoder(decoder), recipe.recipe);
-  return captioner;
+  try {
+    const { findDecoder, findEncoder, loadDecoder, loadEncoder } = await import("./initial-weights.ts"); // with the tables of published layouts
+    if (encoder !== undefined) await loadEncoder(captioner.model.vision!, encoder, findEncoder(encoder));
+    if (decoder !== undefined) await loadDecoder(gpt2Of(captioner.model) as GPT2LMHeadModel, decoder, findDecoder(decoder), recipe.recipe);
+    return captioner;
+  } catch (error) {
+    captioner.dispose();
+    throw error;
+  }
 }
 
 function captionsToLearn({ train }: PictureSource): string[] {

@@ -179,8 +179,8 @@ const fields: Reader<Recipe> = record<Recipe>({
   scoring: withDefault(record<Recipe["scoring"]>({ tokenizer: oneOf(...TOKENIZER_NAMES) }), { tokenizer: "words" }),
 });
 
-/** Reads a recipe from JSON. @throws FieldError that names the field at fault. */
-export const recipe: Reader<Recipe> = (value, at) => {
+/** Reads a recipe from JSON. @param at Where it stands in something larger; "" where it is all. @throws FieldError that names the field at fault. */
+export const readRecipe: Reader<Recipe> = (value, at) => {
   const read = fields(value, at);
   const { system, model, training, picture } = read;
   if (model.system !== system) throw new FieldError("model.system", `model.system must be "${system}", as system is; got "${model.system}"`, "leave model out, or change both");

@@ -2,7 +2,7 @@ import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import { decodeMetadata, type TrainerState } from "../checkpoint/training-state.ts";
 import { CheckpointError, InputError } from "../core/errors.ts";
 import { parseChoice, type DataChoice } from "./data-choice.ts";
-import { recipe as recipeReader, type Recipe } from "./recipe.ts";
+import { readRecipe, type Recipe } from "./recipe.ts";
 import type { RunState } from "./training.ts";
 
 /** All that a checkpoint says of a run that can go on. */
@@ -39,7 +39,7 @@ function parseState(trainer: TrainerState | undefined, name: string): RunState {
 
 function parseRecipe(value: unknown, name: string): Recipe {
   try {
-    return recipeReader(value, "");
+    return readRecipe(value, "");
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw new CheckpointError(`${name}: in the recipe ${error.message}`, "the checkpoint is damaged, or of another version; start a new run", { cause: error });

@@ -77,5 +77,5 @@ export function takeLock(name: string): Promise<(() => void) | null> {
 export async function openStorage(name: string): Promise<FileSystemDirectoryHandle> {
   if (navigator.storage?.getDirectory === undefined || navigator.locks === undefined) throw noStorage();
   const root = await attempt(navigator.storage.getDirectory());
-  return root.getDirectoryHandle(name, { create: true });
+  return attempt(root.getDirectoryHandle(name, { create: true }));
 }

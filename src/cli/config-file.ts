@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { findNodeAtLocation, parseTree, printParseErrorCode, type JSONPath, type Node, type ParseError } from "jsonc-parser";
 import type { HoldOut } from "../caption/data-choice.ts";
-import { recipe, type Recipe } from "../caption/recipe.ts";
+import { readRecipe, type Recipe } from "../caption/recipe.ts";
 import { fileError } from "../checkpoint/files.ts";
 import { InputError } from "../core/errors.ts";
 import { FieldError, listOf, nullable, oneOf, record, text, variantOf, whole, withDefault, type Reader } from "../core/schema.ts";
@@ -99,7 +99,7 @@ export function overlay(base: unknown, over: unknown): unknown {
  */
 export function checkConfig(value: unknown, file: ConfigFile): RunConfig {
   const { data, ...rest } = value as Record<string, unknown>;
-  return located(file, () => ({ ...recipe(rest, ""), data: dataRequest(data, "data") }));
+  return located(file, () => ({ ...readRecipe(rest, ""), data: dataRequest(data, "data") }));
 }
 
 /** What a reader gives; its refusals say in which line of the file the field stands. */

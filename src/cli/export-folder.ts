@@ -26,7 +26,7 @@ const PLAIN_NAME = /^[\w-][\w.-]*$|^\.nojekyll$/;
 /**
  * Writes the files, and removes what an earlier export wrote and this one doesn't. Others in the folder, such as .git, stay.
  * @returns The size of each, in bytes.
- * @throws InputError if the folder holds something else, or cannot be written; what was there is unchanged then.
+ * @throws InputError if the folder holds something else, or cannot be written: until all new files are whole, what was there is unchanged.
  */
 export async function writeExport(folder: string, files: readonly ExportedFile[], force: boolean): Promise<ReadonlyMap<string, number>> {
   const earlier = await earlierFiles(folder, force);
@@ -41,8 +41,8 @@ export async function writeExport(folder: string, files: readonly ExportedFile[]
       await write(join(unfinished, name));
       sizes.set(name, (await stat(join(unfinished, name))).size);
     }
-    for (const name of earlier.filter((name) => !sizes.has(name))) await rm(join(folder, name), { force: true });
     for (const { name } of files) await attempt("write", join(folder, name), rename(join(unfinished, name), join(folder, name)));
+    for (const name of earlier.filter((name) => !sizes.has(name))) await rm(join(folder, name), { force: true });
     await rm(unfinished, { recursive: true, force: true });
     return sizes;
   } catch (error) {

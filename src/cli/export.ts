@@ -55,7 +55,9 @@ export async function exportPage(folder: string, { model, title, license, dtype 
   const heading = title ?? name;
   if (heading.trim() === "") throw new InputError("--title must have a word; got none", "leave it out for the model's name");
   const html = withHeading(withPolicy(await readAsset("index.html"), pagePolicy()), heading);
-  const card = `${spaceSettings(heading, license)}${await cardOf(file, source)}${ABOUT_THE_FOLDER}`;
+  const written = await cardOf(file, source);
+  const licence = license ?? written.license;
+  const card = `${spaceSettings(heading, licence)}${written.text}${ABOUT_THE_FOLDER}`;
 
   const files: ExportedFile[] = [
     ...[...scripts, "main.css", "icon.svg", "LICENSE.txt"].map((asset) => ({ name: asset, write: (path: string) => attempt("write", path, copyFile(join(PAGE, asset), path)) })),
@@ -69,7 +71,7 @@ export async function exportPage(folder: string, { model, title, license, dtype 
       return `${JSON.stringify({ title: heading, parts: [], captioners: [captioner], files: files.map((each) => each.name) }, null, 2)}\n`;
     }),
   ];
-  report(folder, await writeExport(folder, files, force), license);
+  report(folder, await writeExport(folder, files, force), licence);
   return 0;
 }
 
@@ -133,11 +135,12 @@ function nameOf(file: string): string {
 }
 
 /** The model card that lies beside a checkpoint, without settings of its own; otherwise a short one. */
-async function cardOf(file: string, { captioner, scenes }: Source): Promise<string> {
+async function cardOf(file: string, { captioner, scenes }: Source): Promise<{ readonly text: string; readonly license?: string }> {
   const written = [file.replace(/\.safetensors$/, ".md"), filesOf(dirname(file)).card].find((path) => path !== file && existsSync(path));
-  if (written === undefined) return briefModelCard(captioner, scenes !== undefined);
+  if (written === undefined) return { text: briefModelCard(captioner, scenes !== undefined) };
   const text = await attempt("read", written, readFile(written, "utf8"));
-  return `${text.replace(/^---\r?\n[^]*?\r?\n---\r?\n/, "").trim()}\n`;
+  const [settings = ""] = /^---\r?\n[^]*?\r?\n---\r?\n/.exec(text) ?? [];
+  return { text: `${text.slice(settings.length).trim()}\n`, license: /^license: *"?([\w.+-]+)"? *$/m.exec(settings)?.[1] };
 }
 
 /** What Hugging Face reads at the top of a README.md. Source: huggingface.co/docs/hub/spaces-config-reference. */

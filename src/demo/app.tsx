@@ -115,5 +115,5 @@ function Loaded({ load, ...props }: ViewProps & { readonly load: () => Promise<V
 
 function AdapterBadge({ adapter }: { readonly adapter: PageAdapter | null | undefined }) {
   const text = adapter === undefined ? "looking for WebGPU…" : adapter === null ? "no WebGPU" : adapter.label;
-  return <span class={`badge ${adapter === null ? "off" : ""}`} title={adapter?.summary.description}>{text}</span>;
+  return <span class={`badge ${adapter === null ? "off" : adapter?.summary.kind === "software" ? "slow" : ""}`} title={adapter?.summary.description}>{text}</span>;
 }

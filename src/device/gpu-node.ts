@@ -106,7 +106,7 @@ function unpackSwiftShader(): string {
   try {
     packageFile = findPackage(require.resolve(FALLBACK_PACKAGE));
   } catch {
-    throw new DeviceError("requestDevice: no hardware adapter found, and the software adapter is not installed", `npm install ${FALLBACK_PACKAGE}   adds it (66 MB)`);
+    throw new DeviceError("requestDevice: no hardware adapter found, and the software adapter is not installed", `"npm install ${FALLBACK_PACKAGE}" adds it, 66 MB`);
   }
   const { version } = JSON.parse(readFileSync(packageFile, "utf8")) as { version: string };
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");

@@ -5,6 +5,7 @@ import { DeviceError, InputError, SightlineError } from "../core/errors.ts";
 import { preprocess } from "../data/preprocess.ts";
 import type { AdapterSummary } from "../device/adapter.ts";
 import { requestDevice, type Device } from "../device/device.ts";
+import { lossOf } from "../device/loss.ts";
 import { openCaptioner, type WebHub } from "./open-captioner.ts";
 import { readPicture } from "./picture.ts";
 import { listPublished, removePublished } from "./published-list.ts";
@@ -12,9 +13,6 @@ import type { CaptionerFacts, CaptionerSource, CaptionService, DescribeRequest, 
 
 /** Between two reports of a download, in milliseconds: no eye sees more. */
 const REPORT_EVERY = 50;
-
-/** How long the news of a lost device may take after the failure that it caused, in milliseconds. */
-const LOSS_SHOWS_WITHIN = 200;
 
 /** What a page's captioner does, wherever it runs: in a worker, as a rule. */
 export class Captioning implements CaptionService {
@@ -79,7 +77,7 @@ export class Captioning implements CaptionService {
       try {
         return await work(device);
       } catch (error) {
-        if (signal?.aborted || (error instanceof SightlineError && !(error instanceof DeviceError)) || !(await isLost(device))) throw error;
+        if (signal?.aborted || (error instanceof SightlineError && !(error instanceof DeviceError)) || (await lossOf(device)) === null) throw error;
         throw new DeviceError("the graphics device must stay while it is at work; it was lost", "try again: it is opened anew, and the captioner with it", { cause: error });
       }
     });
@@ -131,9 +129,4 @@ function sparing(report: (progress: LoadProgress) => unknown): { readonly next: 
     await sent;
   };
   return { next, end };
-}
-
-/** Whether a device was lost, which shows a moment after the failure that it caused. */
-function isLost(device: Device): Promise<boolean> {
-  return Promise.race([device.lost.then(() => true), new Promise<boolean>((resolve) => setTimeout(resolve, LOSS_SHOWS_WITHIN, false))]);
 }

@@ -107,7 +107,8 @@ async function addressFiles(address: string, { onProgress, signal }: OpenOptions
   const whole = await fetchFile(address, { signal, onBytes: (received, total) => onProgress?.({ file: nameOf(weights), received, total }) });
   const open = async (file: string): Promise<ByteSource | null> => {
     const blob = file === weights ? whole : await fetchIfThere(nameOf(file), { signal });
-    return blob && blobSource(blob, nameOf(file));
+    const isThere = blob !== null && !(file !== weights && blob.type.startsWith("text/html")); // some hosts answer with a page where there is no such file
+    return isThere ? blobSource(blob, nameOf(file)) : null;
   };
   return { weights, nameOf, open, wordsHint: "lay one of them beside it on the server" };
 }

@@ -32,7 +32,7 @@ export async function listPublished(hub: WebHub = {}): Promise<readonly Publishe
   return [...known.map(({ entry }) => entry), ...rest];
 }
 
-/** Deletes what is stored of a model. @throws InputError if there is nothing of that name. */
+/** Deletes what is stored of a model. @throws InputError if that is no name of published weights. */
 export async function removePublished(name: string, hub: WebHub = {}): Promise<void> {
   const { store = new BrowserStore() } = hub;
   const target = targetOf(name, hub);

@@ -4,9 +4,10 @@ import { useCaption } from "./use-caption.js";
 export function App() {
   const [src, setSrc] = useState("scene.png");
   const { status, text } = useCaption(src);
-  const choose = ({ target: { files } }) => {
+  const choose = ({ target: { files: [file] } }) => {
+    if (file === undefined) return; // the choice was cancelled: the picture stays
     URL.revokeObjectURL(src);
-    if (files.length > 0) setSrc(URL.createObjectURL(files[0]));
+    setSrc(URL.createObjectURL(file));
   };
   return (
     <main>

@@ -89,8 +89,7 @@ export class BrowserStore implements HubStore {
     for (const generation of await foldersIn(folder)) {
       const release = await takeLock(this.lockOf(key, generation.name));
       if (release === null) continue;
-      await folder!.removeEntry(generation.name, { recursive: true });
-      release();
+      await folder!.removeEntry(generation.name, { recursive: true }).finally(release);
     }
   }
 

@@ -16,7 +16,8 @@ export function Words({ words, looking }: { readonly words: readonly SeenWord[];
   };
   return (
     <p class="said words" ref={line} role="group" aria-label="The text, word by word">
-      {words.map(({ text }, word) => (
+      {words.map(({ text }, word) => [
+        word > 0 && " ", // for whoever selects and copies
         <button
           key={word} type="button" class={looking.at === word ? "at" : ""} aria-pressed={looking.pinned === word} tabIndex={word === (looking.at ?? 0) ? 0 : -1}
           onPointerEnter={({ pointerType }) => pointerType === "mouse" && looking.point(word)} onPointerLeave={() => looking.point(null)}
@@ -24,8 +25,8 @@ export function Words({ words, looking }: { readonly words: readonly SeenWord[];
           onClick={() => looking.pin(word)} onKeyDown={(event) => step(event, word)}
         >
           {text}
-        </button>
-      ))}
+        </button>,
+      ])}
     </p>
   );
 }

@@ -95,7 +95,7 @@ export const GUIDES: readonly Guide[] = [
     title: "Firefox on Windows",
     browsers: ["firefox"],
     systems: ["windows"],
-    since: "There since version 141.",
+    since: "There since version 142.",
     steps: [{ text: "Update Firefox: menu, Help, About Firefox." }, FIREFOX_ACCELERATION, { text: "Install the newest driver of the graphics processor, from Windows Update or from NVIDIA, AMD or Intel." }, FIREFOX_STATUS],
   },
   {

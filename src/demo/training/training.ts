@@ -2,7 +2,7 @@ import { Captioner } from "../../caption/captioner.ts";
 import { findPictures, openPictures, openScenes, scenesChoice, type DataChoice, type FolderChoice, type FolderData, type OpenedData } from "../../caption/data-choice.ts";
 import { ratesAt } from "../../caption/adapt-recipe.ts";
 import { prepareCaptioner } from "../../caption/prepare.ts";
-import { recipe as readRecipe, type Recipe } from "../../caption/recipe.ts";
+import { readRecipe, type Recipe } from "../../caption/recipe.ts";
 import { recipeFor } from "../../caption/recipes.ts";
 import { resumableRun, type ResumableRun } from "../../caption/resume.ts";
 import { readSafetensors } from "../../checkpoint/safetensors.ts";
@@ -13,6 +13,7 @@ import { PICTURE_NAME } from "../../data/captions.ts";
 import { FileListFolder, type ListedFile } from "../../data/file-list.ts";
 import { findingLine } from "../../data/findings.ts";
 import { requestDevice, type Device } from "../../device/device.ts";
+import { lossOf } from "../../device/loss.ts";
 import { RunStore } from "./run-store.ts";
 import { MESSAGE_EVERY, trainRun } from "./run.ts";
 import type { Adopted, CheckpointKind, PicturesReport, PicturesRequest, RunEnd, RunEvent, RunRequest, RunSettings, RunSummary, ScenesRequest, TrainingService } from "./service.ts";
@@ -177,14 +178,12 @@ function requirePrecision(device: Device, { training }: Recipe): void {
 /** Opens a device for a task and gives it back; says in plain words if the device is lost meanwhile. */
 async function withDevice<T>(task: (device: Device) => Promise<T>): Promise<T> {
   const device = await requestDevice();
-  let lost: string | null = null;
-  void device.lost.then((reason) => (lost = reason));
   try {
     return await task(device);
   } catch (cause) {
-    await Promise.resolve(); // the loss itself may be told after what it broke
-    if (lost === null) throw cause;
-    throw new DeviceError(`the graphics processor stopped answering, which browsers do after long work, a driver update or sleep; got: ${String(lost)}`, "resume the run: it goes on from its last checkpoint", { cause });
+    const loss = await lossOf(device);
+    if (loss === null) throw cause;
+    throw new DeviceError(`the graphics processor stopped answering, which browsers do after long work, a driver update or sleep; got: ${loss}`, "resume the run: it goes on from its last checkpoint", { cause });
   } finally {
     await device.close();
   }

@@ -56,13 +56,10 @@ export function useTraining(): TrainingState {
   useEffect(() => {
     worker.onerror = () => failed(new Error("the part of this page that trains has stopped; all up to the last checkpoint is saved. Reload the page and resume the run"));
     const look = (): void => void list().catch((reason: unknown) => setError(messageOf(reason)));
-    const lookAgain = (): void => {
-      if (!document.hidden) look(); // another tab may have trained or deleted some
-    };
     look();
-    document.addEventListener("visibilitychange", lookAgain);
+    addEventListener("focus", look); // another tab may have trained or deleted some meanwhile
     return () => {
-      document.removeEventListener("visibilitychange", lookAgain);
+      removeEventListener("focus", look);
       worker.terminate();
     };
   }, []);
