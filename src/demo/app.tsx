@@ -96,7 +96,7 @@ export function App() {
           ))}
       </main>
       <footer class="wide">
-        <p><strong>Nothing leaves this device.</strong> Pictures are read, captions are made and models are trained by your own graphics processor, in this tab.</p>
+        <p><strong>Nothing leaves this device.</strong> Pictures are read, captions are made and models are trained by your own device, in this tab.</p>
       </footer>
     </>
   );

@@ -60,7 +60,7 @@ export function CaptionView({ site }: ViewProps) {
   return (
     <div class="wide caption-view" ref={view}>
       <h1>{site.title ?? "Pictures, put into words"}</h1>
-      <p class="lead">A neural network in this tab says what a picture shows, and where it looked for each word. It runs on your own graphics processor: nothing is uploaded.</p>
+      <p class="lead">A neural network in this tab says what a picture shows, and where it looked for each word. It computes on your own device: nothing is uploaded.</p>
       <div class="card tool">
         <div class="picture-side">
           <Stage picture={picture} word={looking.at === null ? null : (words?.[looking.at] ?? null)} over={over} busy={telling.state === "telling"} invitation={scenes ? "" : "Drop a picture here"} problem={error} onRead={dismiss} />
