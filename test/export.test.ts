@@ -99,13 +99,16 @@ describe("what stays at home", () => {
     expect(Object.values(contentsOf("from-run")).filter((text) => text.includes("/home/ada"))).toEqual([]);
   });
 
-  test("settings that a model card already had on top", async () => {
+  test("the licence of settings that a model card already had on top, and nothing else of them", async () => {
     mkdirSync(cli.path("carded"));
     writeFileSync(cli.path("carded", "birds.safetensors"), readFileSync(CROSS));
-    writeFileSync(cli.path("carded", "birds.md"), "---\nlicense: other\n---\n# Birds\n");
+    writeFileSync(cli.path("carded", "birds.md"), "---\nlicense: cc-by-4.0\ntags: [birds]\n---\n# Birds\n");
     expect((await cli.run("export", "birds", "--model", "carded/birds.safetensors")).code).toBe(0);
     expect(read("birds", "README.md")).toMatch(/^---\ntitle: "birds"\n(?:[a-z_A-Z]+: .*\n)*---\n\n# Birds\n/);
-    expect(read("birds", "README.md")).not.toContain("other");
+    expect(read("birds", "README.md")).toContain('license: "cc-by-4.0"\n');
+    expect(read("birds", "README.md")).not.toContain("tags");
+    expect((await cli.run("export", "birds", "--model", "carded/birds.safetensors", "--license", "mit", "--force")).code).toBe(0);
+    expect(read("birds", "README.md")).toContain('license: "mit"\n');
   });
 });
 

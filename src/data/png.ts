@@ -1,4 +1,3 @@
-import { crc32 } from "../core/crc32.ts";
 import type { StoredImage } from "./image.ts";
 import { checkSize, damaged, unsupported } from "./image-errors.ts";
 import { inflate, InflateError } from "./inflate.ts";
@@ -126,7 +125,7 @@ export function takeApart(bytes: Uint8Array, name: string, maxPixels: number): P
     type = String.fromCharCode(...bytes.subarray(offset + 4, offset + 8));
     if (!/^[A-Za-z]{4}$/.test(type)) throw damaged(name, "PNG", `no chunk at byte ${offset}`);
     if (end > bytes.length) throw damaged(name, "PNG", `chunk ${type} runs to byte ${end} of ${bytes.length}`);
-    if (CHECKED_CHUNKS.has(type) && crc32(bytes.subarray(offset + 4, end - 4)) !== view.getUint32(end - 4)) {
+    if (CHECKED_CHUNKS.has(type) && checksum(bytes.subarray(offset + 4, end - 4)) !== view.getUint32(end - 4)) {
       throw damaged(name, "PNG", `chunk ${type} at byte ${offset} doesn't have its checksum`);
     }
     const body = bytes.subarray(offset + 8, end - 4);
@@ -160,6 +159,19 @@ function readHeader(body: Uint8Array, name: string, maxPixels: number): PngHeade
     throw unsupported(name, "a PNG with the standard's compression", got);
   }
   return { width, height, depth, colourType, interlaced: interlace === 1 };
+}
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let remainder = byte;
+  for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? 0xedb88320 : 0);
+  return remainder;
+});
+
+/** CRC-32 as PNG uses it. */
+function checksum(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ bytes[i]) & 255];
+  return (crc ^ 0xffffffff) >>> 0;
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {

@@ -26,6 +26,9 @@ const TRAIN: Place = { id: "train", title: "Train", load: async () => (await imp
 const BENCH: Place = { id: "bench", title: "Bench", load: async () => (await import("./views/bench.tsx")).BenchView };
 const NO_WEBGPU = async (): Promise<View> => (await import("./views/no-webgpu.tsx")).NoWebGPUView;
 
+/** As the page's own text has it. */
+const PAGE_TITLE = document.title;
+
 function placesOf({ parts }: Site): Place[] {
   return [CAPTION, ...(parts.includes("train") ? [TRAIN] : []), ...(parts.includes("bench") ? [BENCH] : [])];
 }
@@ -74,6 +77,7 @@ export function App() {
   const places = site === undefined || site instanceof Error ? [CAPTION] : placesOf(site);
   const place = places.find(({ id }) => id === hash) ?? CAPTION;
   useEffect(() => setVisited((before) => new Set([...before, place.id])), [place.id]);
+  useEffect(() => void (document.title = place === CAPTION ? PAGE_TITLE : `${place.title} · ${PAGE_TITLE}`), [place.id]);
   const failed = [site, adapter].find((value) => value instanceof Error);
   return (
     <>

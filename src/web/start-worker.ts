@@ -15,11 +15,14 @@ export function startWorker(choice?: WorkerChoice): Worker {
 }
 
 function startAt(address: URL): Worker {
-  if (!isElsewhere(address.href)) return new Worker(address, { type: "module" });
+  return isElsewhere(address.href) ? startThroughBlob(address) : new Worker(address, { type: "module" });
+}
+
+/** Starts a worker by a small module at a `blob:` address, which is of the page's origin and under the page's Content-Security-Policy. */
+export function startThroughBlob(address: URL): Worker {
   const module = URL.createObjectURL(new Blob([`import ${JSON.stringify(address.href)};`], { type: "text/javascript" }));
   const worker = new Worker(module, { type: "module" });
-  worker.addEventListener("error", () => URL.revokeObjectURL(module), { once: true });
-  worker.addEventListener("message", () => URL.revokeObjectURL(module), { once: true });
+  for (const event of ["error", "message"]) worker.addEventListener(event, () => URL.revokeObjectURL(module), { once: true });
   return worker;
 }
 

@@ -1,4 +1,4 @@
-import { attempt, ifThere, openStorage, readText, writeWhole } from "../../checkpoint/browser-files.ts";
+import { attempt, ifThere, openStorage, readText, takeLock, writeWhole } from "../../checkpoint/browser-files.ts";
 import { csvRow } from "../../core/format.ts";
 import { PICTURE_NAME } from "../../data/captions.ts";
 import type { ListedFile } from "../../data/file-list.ts";
@@ -16,6 +16,13 @@ export interface DraftPicture {
 
 const FOLDER = "training-draft";
 const LIST = "draft.json";
+
+let taken: Promise<boolean> | null = null;
+
+/** Whether this tab is the one that keeps pictures and captions, from the first call on until it is closed. */
+export function takeDraft(): Promise<boolean> {
+  return (taken ??= takeLock(FOLDER).then((release) => release !== null));
+}
 
 /** The pictures and captions that were kept, in their order. */
 export async function loadDraft(): Promise<DraftPicture[]> {

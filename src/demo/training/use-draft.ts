@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ListedFile } from "../../data/file-list.ts";
 import { messageOf } from "../message.ts";
-import { forgetPicture, keepPicture, loadDraft, saveCaptions, type DraftPicture } from "./draft.ts";
+import { forgetPicture, keepPicture, loadDraft, saveCaptions, takeDraft, type DraftPicture } from "./draft.ts";
 
 const SAVE_AFTER = 600; // ms without a key
 
@@ -25,13 +25,20 @@ export function useDraft(): DraftState {
   };
   const say = (reason: unknown): void => setError(messageOf(reason));
   const saved = useRef<Promise<unknown>>(Promise.resolve());
+  const isMine = useRef(false);
   const save = (): Promise<void> => {
     clearTimeout(timer.current);
-    const done = saved.current.then(() => saveCaptions(latest.current)); // one after the other: the newest list is written last
+    const done = saved.current.then(() => (isMine.current ? saveCaptions(latest.current) : undefined)); // one after the other: the newest list is written last
     saved.current = done.catch(() => undefined);
     return done;
   };
-  useEffect(() => void (saved.current = loadDraft().then((kept) => show([...kept, ...latest.current]), say)), []);
+  const begin = async (): Promise<void> => {
+    isMine.current = await takeDraft();
+    if (!isMine.current) setError("These pictures are open in another tab of this page: what is changed here is not kept.");
+    const kept = await loadDraft();
+    show([...kept, ...latest.current]);
+  };
+  useEffect(() => void (saved.current = begin().catch(say)), []);
   return {
     pictures,
     error,
@@ -57,7 +64,7 @@ export function useDraft(): DraftState {
     },
     remove(id) {
       show(latest.current.filter((picture) => picture.id !== id));
-      void save().then(() => forgetPicture(id)).catch(say);
+      void save().then(() => (isMine.current ? forgetPicture(id) : undefined)).catch(say);
     },
   };
 }
