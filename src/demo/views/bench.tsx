@@ -70,7 +70,7 @@ export function BenchView({ adapter }: ViewProps) {
 function statusOf(phase: Phase, rows: readonly BenchRow[]): string {
   const measured = `${counted(rows.length, "measurement")} in the table below.`;
   const texts: Readonly<Record<Phase, string>> = {
-    before: "A first look takes about 20 seconds on a laptop; everything takes a few minutes. Close other tabs that draw or play.",
+    before: "Measure takes twelve operations, as models use them; measure everything takes all of them, at all sizes, and much longer. Close other tabs that draw or play.",
     running: "Measuring.",
     stopped: `Stopped: ${measured}`,
     done: `Done: ${measured}`,
