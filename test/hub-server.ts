@@ -133,7 +133,7 @@ function partly(response: ServerResponse, bytes: Uint8Array, request: IncomingMe
 
 const etagOf = (bytes: Uint8Array): { readonly etag: string } => ({ etag: `"${sha256Of(bytes).slice(0, 16)}"` });
 
-const BREATH = 300; // ms; `fetch` drops what has arrived but was not read yet when a connection ends, and two busy cores may take their time
+const BREATH = 150; // ms; `fetch` drops what has arrived but was not read yet when a connection ends, and two busy cores may take their time
 
 /** Ends the connection after some bytes. */
 export const breaks = (count: number, mark?: Readonly<Record<string, string>>): Misdeed => (response, bytes, request) =>
