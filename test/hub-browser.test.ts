@@ -15,6 +15,7 @@ test("a page pulls into its own file system, goes on after a reload, and lists, 
   try {
     await page.evaluate((endpoint) => void exported.hub.pull(endpoint, "org/tiny@v1").catch(() => undefined), server.origin);
     await page.waitForFunction(() => exported.hub.received === 1_500_000);
+    expect(await page.evaluate(() => exported.hub.remove("hf/org/tiny/v1/model.safetensors").then(() => "deleted", String))).toMatch(/^InputError: .* must be at rest to be deleted; got a download that is under way/);
     await reload(); // in the middle of the download
 
     expect(await page.evaluate(() => exported.hub.list())).toContainEqual({ key: "hf/org/tiny/v1/model.safetensors", size: 5 * SEGMENT_BYTES, complete: false });

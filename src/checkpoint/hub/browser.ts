@@ -6,6 +6,7 @@
  * `<key>/<generation>/` holds the segments `0`, `1`, … and `origin.json`, and `record.json` once the file is complete.
  */
 
+import { InputError } from "../../core/errors.ts";
 import { Sha256 } from "../../core/sha256.ts";
 import { attempt, foldersIn, ifThere, openStorage, readJson, readText, takeLock, writeWhole } from "../browser-files.ts";
 import type { Origin, Received } from "./download.ts";
@@ -84,11 +85,12 @@ export class BrowserStore implements HubStore {
     return found.toSorted((a, b) => (a.key < b.key ? -1 : 1));
   }
 
+  /** @throws InputError if another page is downloading it. */
   async remove(key: string): Promise<void> {
     const folder = await this.folderOf(key, false);
     for (const generation of await foldersIn(folder)) {
       const release = await takeLock(this.lockOf(key, generation.name));
-      if (release === null) continue;
+      if (release === null) throw new InputError(`${key} must be at rest to be deleted; got a download that is under way, in this tab or in another one`, "cancel it there first");
       await folder!.removeEntry(generation.name, { recursive: true }).finally(release);
     }
   }
