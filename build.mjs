@@ -1,5 +1,6 @@
 // Builds dist/ (or the folder named after `--out`): the command line, the bench, the conformance suite, the package for Node and for browsers with its
-// types, and the demo page. `--quiet` builds what runs, without the types, and prints nothing on success. `--serve` goes on as a server of the demo page's files.
+// types, and the demo page. `--quiet` builds what runs, without the types, and prints nothing on success. `--cli` builds the command line
+// alone, which is all that most npm scripts wait for. `--serve` goes on as a server of the demo page's files.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -49,11 +50,16 @@ const pageAssets = {
 /** The demo: a page, its workers, and what it needs beside them. What is fetched from other servers is published weights alone. */
 const demo = { main: "src/demo/main.tsx", "captioner-worker": "src/web/captioner-worker.ts", "training-worker": "src/demo/training-worker.ts", "bench-worker": "src/demo/bench-worker.ts", "scene-worker": "src/demo/caption/scene-worker.ts" };
 
+if (process.argv.includes("--cli")) {
+  await buildCommandLine();
+  process.exit();
+}
+
 if (!quiet) rmSync(outdir, { recursive: true, force: true });
 else for (const folder of [outdir, `${outdir}/browser`, `${outdir}/demo`].filter(existsSync)) for (const file of readdirSync(folder)) if (/-[A-Z0-9]{8}\.(m?js|css)/.test(file)) rmSync(`${folder}/${file}`); // shared parts of the last build
 
 await Promise.all([
-  build({ ...node, plugins: [pageAssets], define: { SIGHTLINE_VERSION: JSON.stringify(version) }, entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } }),
+  buildCommandLine(),
   build({ ...node, entryPoints: { bench: "bench/main.ts", conformance: "test/conformance/main.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...node, entryPoints: { fuzz: "test/fuzz/main.ts", "fuzz-files": "test/fuzz/files-worker.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
   build({ ...node, splitting: true, entryPoints: { ...entries, checkpoint: "src/checkpoint/node.ts", data: "src/data/node.ts", metrics: "src/metrics/node.ts" }, outdir, outExtension: { ".js": ".mjs" } }),
@@ -62,10 +68,18 @@ await Promise.all([
   build({ ...page, plugins: [leanSources], splitting: true, entryPoints: demo, outdir: `${outdir}/demo` }),
 ]);
 
-// METEOR's table: Node looks beside the bundle, pages fetch it. Its licence goes where it goes.
-for (const folder of [outdir, `${outdir}/browser`]) for (const file of ["wordnet-synonyms.gz", "WORDNET-LICENSE"]) copyFileSync(`src/metrics/${file}`, `${folder}/${file}`);
-
+laySynonyms(`${outdir}/browser`);
 await layDemo(`${outdir}/demo`);
+
+async function buildCommandLine() {
+  await build({ ...node, plugins: [pageAssets], define: { SIGHTLINE_VERSION: JSON.stringify(version) }, entryPoints: { cli: "src/cli/main.ts" }, outdir, outExtension: { ".js": ".mjs" }, banner: { js: "#!/usr/bin/env node" } });
+  laySynonyms(outdir);
+}
+
+/** METEOR's table: Node looks beside the bundle, pages fetch it. Its licence goes where it goes. */
+function laySynonyms(folder) {
+  for (const file of ["wordnet-synonyms.gz", "WORDNET-LICENSE"]) copyFileSync(`src/metrics/${file}`, `${folder}/${file}`);
+}
 
 /** Lays the demo's page, the captioners of weights/ and `site.json` beside the scripts; `sightline export` replaces the latter two. */
 async function layDemo(folder) {

@@ -24,7 +24,7 @@ interface Place {
 const CAPTION: Place = { id: "caption", title: "Caption", load: async () => CaptionView };
 const TRAIN: Place = { id: "train", title: "Train", load: async () => (await import("./views/train.tsx")).TrainView };
 const BENCH: Place = { id: "bench", title: "Bench", load: async () => (await import("./views/bench.tsx")).BenchView };
-const NO_WEBGPU = async (): Promise<View> => (await import("./views/no-webgpu.tsx")).NoWebGPUView;
+const NO_WEBGPU = async (): Promise<FunctionComponent> => (await import("./views/no-webgpu.tsx")).NoWebGPUView;
 
 /** As the page's own text has it. */
 const PAGE_TITLE = document.title;
@@ -94,9 +94,9 @@ export function App() {
       <main id="content" tabIndex={-1}>
         {failed instanceof Error && <div class="wide"><Notice kind="error">{failed.message}</Notice></div>}
         {adapter === null
-          ? <Loaded load={NO_WEBGPU} site={site as Site} adapter={null as never} />
+          ? <Loaded load={NO_WEBGPU} props={{}} />
           : site !== undefined && adapter !== undefined && !(site instanceof Error) && !(adapter instanceof Error) && places.filter(({ id }) => visited.has(id)).map(({ id, load }) => (
-            <div key={id} hidden={id !== place.id}><Loaded load={load} site={site} adapter={adapter} /></div>
+            <div key={id} hidden={id !== place.id}><Loaded load={load} props={{ site, adapter }} /></div>
           ))}
       </main>
       <footer class="wide">
@@ -106,7 +106,7 @@ export function App() {
   );
 }
 
-function Loaded({ load, ...props }: ViewProps & { readonly load: () => Promise<View> }) {
+function Loaded<Props extends object>({ load, props }: { readonly load: () => Promise<FunctionComponent<Props>>; readonly props: Props }) {
   const view = usePromise(load);
   useEffect(() => {
     if (view !== undefined && performance.getEntriesByName("interactive").length === 0) performance.mark("interactive"); // for whoever measures how fast the page is there
